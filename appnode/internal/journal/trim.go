@@ -1,0 +1,41 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+
+	"understudy.example/pkg/protocol"
+)
+
+// Trim removes the oldest segments that hold nothing but records below keep and
+// up to the snapshot's position. Files go as a whole or not at all, and the one
+// that is written to stays. After an error the journal goes on; what could not
+// be removed is removed at the next opening.
+func (j *Journal) Trim(keep protocol.Seq) error {
+	j.turn <- struct{}{}
+	defer func() { <-j.turn }()
+	if err := j.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	keep = min(keep, j.snapshot.Seq+1)
+	n := 0
+	for n < len(j.segments)-1 && j.segments[n].last < keep {
+		n++ // one without records, its last 0, goes with those around it
+	}
+	old := j.segments[:n]
+	j.segments = slices.Clone(j.segments[n:])
+	if n > 0 {
+		j.shape++
+	}
+	first := j.first()
+	j.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	j.o.Log.Debug().Int("segments", n).Uint64("first", uint64(first)).Msg("journal trimmed")
+	if err := j.o.discard("journal trim", old); err != nil {
+		return fmt.Errorf("trim below record %d: %w", keep, err)
+	}
+	return nil
+}

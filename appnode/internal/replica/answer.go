@@ -1,0 +1,102 @@
+package replica
+
+import (
+	"time"
+
+	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+)
+
+// collect moves the batches that are wholly committed to those to be answered,
+// and returns the state after the last of them, nil if none changed it.
+func (l *lead) collect(commit protocol.Seq) *store.Map {
+	var state *store.Map
+	for len(l.batches) > 0 && l.batches[0].last <= commit {
+		b := l.batches[0]
+		l.batches[0] = nil
+		l.batches = l.batches[1:]
+		if b.state != nil {
+			state = b.state
+		}
+		l.committed = append(l.committed, b)
+	}
+	if len(l.batches) == 0 {
+		l.batches = nil
+	}
+	return state
+}
+
+// answer tells the writers of committed batches what became of their requests.
+func (l *lead) answer(view *store.View, copies int) {
+	for i, b := range l.committed {
+		for _, j := range b.writes {
+			if j.err != nil {
+				j.w.done <- result{err: j.err}
+				continue
+			}
+			j.w.done <- result{outcome: store.Outcome{
+				View: view, Position: protocol.Position{Epoch: l.epoch, Seq: j.seq}, Copies: copies, Missing: j.missing,
+			}}
+		}
+		b.writes = nil
+		l.committed[i] = nil
+	}
+	l.committed = l.committed[:0]
+}
+
+// fail tells every writer that this reign will not answer it.
+func (l *lead) fail() {
+	deposed := retryLater(problem.NotPrimary, "the primary was deposed before the request was applied")
+	for _, w := range l.queue {
+		w.done <- result{err: deposed}
+	}
+	l.queue, l.queueBytes = nil, 0
+	for _, b := range l.batches {
+		b.fail(deposed)
+	}
+}
+
+// fail tells the batch's writers that it will not be committed in this reign.
+// What was only refused is certainly not applied; what was appended may yet be
+// found in the journal of the next primary.
+func (b *batch) fail(certain error) {
+	for _, j := range b.writes {
+		err := certain
+		if j.err == nil && !j.missing && b.at != (time.Time{}) {
+			err = unknownOutcome("the primary was deposed before the write was committed")
+		}
+		j.w.done <- result{err: err}
+	}
+	b.writes = nil
+}
+
+// expire tells writers that have waited for longer than hold.
+func (l *lead) expire(now time.Time, hold time.Duration) {
+	for len(l.queue) > 0 && now.Sub(l.queue[0].at) >= hold {
+		w := l.queue[0]
+		l.queue = l.queue[1:]
+		l.queueBytes -= w.req.Size()
+		w.done <- result{err: retryLater(problem.Overloaded, "the request waited for %s and was not begun", hold)}
+	}
+	for _, b := range l.batches {
+		if now.Sub(b.at) < hold {
+			return
+		}
+		for _, j := range b.writes {
+			j.w.done <- result{err: unknownOutcome("the write has waited for " + hold.String() + " to be on every in-sync replica")}
+		}
+		b.writes = nil
+	}
+}
+
+// unpublished returns the records of the batches that were not committed.
+func (l *lead) unpublished() pending {
+	var p pending
+	for _, b := range l.batches {
+		if b.chunk.data != nil {
+			p.chunks = append(p.chunks, b.chunk)
+		}
+	}
+	return p
+}

@@ -1,0 +1,333 @@
+package replica
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"understudy.example/appnode/internal/journal"
+	"understudy.example/pkg/frame"
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+// dialTimeout bounds a standby's way to the primary, up to the welcome.
+const dialTimeout = time.Second
+
+// redialPauses is how long a standby waits before it dials again; the last one
+// is repeated.
+var redialPauses = []time.Duration{0, 5, 10, 20, 40, 50}
+
+const redialUnit = time.Millisecond
+
+func (r *Replica) beginFollow(ctx context.Context, primary protocol.UUID) {
+	r.mu.Lock()
+	epoch := r.core.Accepted()
+	r.mu.Unlock()
+	r.log.Info().Str("primary", r.opts.NameOf(primary)).Uint64("epoch", uint64(epoch)).Msg("following the primary")
+	r.startRole(ctx, func(ctx context.Context) { r.follow(ctx, primary) })
+}
+
+// follow keeps the one incoming stream of a standby alive.
+func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
+	said := ""
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		welcomed, err := r.followOnce(ctx, primary)
+		if welcomed {
+			attempt, said = 0, ""
+		}
+		if text := fmt.Sprint(err); ctx.Err() == nil && text != said {
+			said = text // the same trouble is told once, not twenty times a second
+			r.log.Warn().Err(err).Str("primary", r.opts.NameOf(primary)).Msg("stream from the primary ended")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(redialPauses[min(attempt, len(redialPauses)-1)] * redialUnit):
+		}
+	}
+}
+
+// followOnce dials, shakes hands and takes records until the connection ends.
+func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (welcomed bool, err error) {
+	address, ok := r.opts.Address(primary)
+	if !ok {
+		return false, errors.New("the primary's address is not known yet")
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, in, err := frame.Dial(dialCtx, r.opts.Dial, address, fmt.Sprintf("%s?group=%d", wire.PathStream, r.opts.Group), StreamProtocol)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+
+	id, welcome, err := r.handshake(conn, in)
+	if err != nil {
+		return false, err
+	}
+	if welcome.Snapshot {
+		_ = conn.Close() // the primary ends its side, too
+		return true, r.fetchSnapshot(ctx, address, welcome)
+	}
+	if err := r.cut(welcome.Part); err != nil {
+		return false, err
+	}
+	return true, r.takeStream(ctx, conn, in, id)
+}
+
+// handshake says hello on a new connection. From its beginning nothing of an
+// earlier connection has an effect, and its answer has none once a newer
+// connection or a newer epoch has begun.
+func (r *Replica) handshake(conn net.Conn, in *bufio.Reader) (protocol.ConnID, welcomeMessage, error) {
+	var w welcomeMessage
+	r.mu.Lock()
+	r.connID++
+	id := r.connID
+	hello, err := r.core.Dialled(id)
+	rec, accepted := r.core.GroupRecord(), r.core.Accepted()
+	r.mu.Unlock()
+	if err != nil {
+		return 0, w, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // a dead connection shows at the write
+	if _, err := conn.Write(appendJSON(nil, frameHello, accepted, helloMessage{
+		V: wire.Format, Cluster: r.opts.Cluster(), Group: r.opts.Group, UUID: hello.UUID, Boot: hello.Boot,
+		Name: r.opts.Name, Last: hello.Last, Boundaries: hello.Boundaries, Record: &rec,
+	})); err != nil {
+		return 0, w, err
+	}
+	h, payload, err := frame.Read(in, nil)
+	if err != nil {
+		return 0, w, fmt.Errorf("wait for the primary's welcome: %w", err)
+	}
+	if h.Type != frameWelcome {
+		return 0, w, r.refused(h, payload)
+	}
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return 0, w, fmt.Errorf("the primary's welcome is not valid: %w", err)
+	}
+	if err := wire.CheckFormat(w.V); err != nil {
+		return 0, w, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return id, w, r.core.Welcomed(id, h.Epoch, w.Part)
+}
+
+// refused takes the primary's last word, and the record that comes with it.
+func (r *Replica) refused(h frame.Header, payload []byte) error {
+	var m refuseMessage
+	if h.Type != frameRefuse || json.Unmarshal(payload, &m) != nil {
+		return fmt.Errorf("the primary sent a frame of type %d where its welcome belongs", h.Type)
+	}
+	if m.Record != nil {
+		r.Assign(*m.Record)
+	}
+	return &problem.Error{Code: m.Code, Detail: m.Detail}
+}
+
+// cut sets aside and cuts what the primary does not have. It runs between
+// handshake and the first acknowledgement, when no other goroutine writes.
+func (r *Replica) cut(part protocol.Seq) error {
+	r.mu.Lock()
+	last := r.core.Last()
+	r.mu.Unlock()
+	if part >= last.Seq {
+		return nil
+	}
+	aside, err := r.opts.Journal.Cut(part)
+	if err != nil {
+		err = fmt.Errorf("cut the journal after %d: %w", part, err)
+		r.die(err)
+		return err
+	}
+	r.mu.Lock()
+	r.core.CutTo(part)
+	err = r.pending.cut(part)
+	r.mu.Unlock()
+	if err != nil {
+		r.die(err)
+		return err
+	}
+	r.log.Warn().Int("records", aside.Records).Str("file", aside.File).Stringer("end", last).Uint64("kept_to", uint64(part)).
+		Msg("records that the primary does not have were set aside")
+	return nil
+}
+
+// incoming is what a stream's reader hands to its syncer. Its mutex guards
+// nothing of the replica: it is the reader's and the syncer's own.
+type incoming struct {
+	conn  net.Conn
+	id    protocol.ConnID
+	data  chan []byte   // received records, in order
+	write chan struct{} // capacity 1: held while the connection is written to
+	epoch protocol.Epoch
+}
+
+// takeStream runs a stream's two goroutines: the reader, which answers confirms
+// at once, and the syncer, which writes, syncs and acknowledges.
+func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
+	_ = conn.SetDeadline(time.Time{}) // a dead connection shows at the next read
+	r.mu.Lock()
+	s := &incoming{conn: conn, id: id, data: make(chan []byte, 64), write: make(chan struct{}, 1), epoch: r.core.Accepted()}
+	durable := r.core.Durable()
+	r.mu.Unlock()
+	r.log.Info().Uint64("from", uint64(durable)).Msg("stream from the primary begun")
+	if err := s.send(frameAck, uint64(durable)); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		err := r.sync(s)
+		_ = conn.Close() // ends the reader
+		for range s.data {
+			// The reader must not block on a syncer that is gone.
+		}
+		ended <- err
+	}()
+	err := r.read(ctx, s, in)
+	close(s.data)
+	return errors.Join(<-ended, err)
+}
+
+func (s *incoming) send(t frame.Type, n uint64) error {
+	return s.sendFrame(frame.AppendNumber(make([]byte, 0, frame.HeaderSize+8), t, s.epoch, n))
+}
+
+func (s *incoming) sendFrame(b []byte) error {
+	s.write <- struct{}{}
+	defer func() { <-s.write }()
+	if err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// read takes frames until the connection ends. It never waits for the disk, but
+// where the primary has filled the whole window.
+func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error {
+	var small [8]byte
+	for {
+		if err := s.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+			return err
+		}
+		h, payload, err := frame.Read(in, small[:0])
+		if err != nil {
+			return err
+		}
+		// What a confirm or a record may do is decided by the epoch that is
+		// accepted now, after it was read.
+		r.mu.Lock()
+		err = r.core.Accepts(s.id, h.Epoch)
+		r.mu.Unlock()
+		if h.Type == frameRefuse {
+			return r.refused(h, payload)
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.takeFrame(ctx, s, h, payload); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Replica) takeFrame(ctx context.Context, s *incoming, h frame.Header, payload []byte) error {
+	if h.Type == frameRecords {
+		select {
+		case s.data <- payload:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	n, err := frame.Number(payload)
+	if err != nil {
+		return err
+	}
+	switch h.Type {
+	case frameCommit:
+		return r.learnCommit(s, h.Epoch, protocol.Seq(n))
+	case frameConfirm:
+		return s.send(frameConfirmed, n)
+	}
+	return fmt.Errorf("the primary sent a frame of type %d", h.Type)
+}
+
+func (r *Replica) learnCommit(s *incoming, epoch protocol.Epoch, commit protocol.Seq) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.core.LearnCommit(s.id, epoch, commit); err != nil {
+		return err
+	}
+	r.publish()
+	return nil
+}
+
+// sync writes what the reader received, syncs it, acknowledges it and applies
+// what is committed: all that has arrived while the last sync ran, together.
+func (r *Replica) sync(s *incoming) error {
+	for data := range s.data {
+		buf := append(make([]byte, journal.MarkSize, journal.MarkSize+len(data)), data...)
+		for more := true; more && len(buf) < maxBatch; {
+			select {
+			case next, ok := <-s.data:
+				buf, more = append(buf, next...), ok
+			default:
+				more = false
+			}
+		}
+		if err := r.syncBatch(s, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncBatch makes received records durable and acknowledges them. buf has the
+// journal's headroom before them.
+func (r *Replica) syncBatch(s *incoming, buf []byte) error {
+	data := buf[journal.MarkSize:]
+	run, err := r.checkRun(s.epoch, data)
+	if err != nil {
+		return err
+	}
+	if !r.reserve(len(data)) {
+		return errors.Join(errors.New("the disk has no room"), s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte(problem.DiskFull))))
+	}
+	now := time.Now()
+	r.mu.Lock()
+	// The epoch is looked at again: a higher one may have been accepted while
+	// the records waited.
+	if err := r.core.Accepts(s.id, s.epoch); err != nil {
+		r.mu.Unlock()
+		return err
+	}
+	for _, p := range run.ends {
+		r.core.AppendedTo(p, now)
+	}
+	r.mu.Unlock()
+	if err := r.opts.Journal.Write(buf); err != nil {
+		err = fmt.Errorf("write the journal: %w", err)
+		r.die(err)
+		return errors.Join(err, s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte("its disk has failed"))))
+	}
+	r.written.Add(int64(len(data)))
+	r.mu.Lock()
+	r.core.Synced(run.last, time.Now())
+	r.pending.add(data, run.first, run.last)
+	err = r.core.LearnCommit(s.id, s.epoch, run.commit)
+	r.publish()
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.send(frameAck, uint64(run.last))
+}

@@ -1,0 +1,29 @@
+package replica
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are what a replica measures of its own work. Gauges that mirror its
+// status are the server's.
+type Metrics struct {
+	syncs prometheus.Histogram
+}
+
+// NewMetrics registers the replica's metrics.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		syncs: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "understudy_journal_sync_duration_seconds",
+			Help:    "How long a batch of records took to be written and synced.",
+			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18), // 50 µs to 6.5 s
+		}),
+	}
+	return m, errors.Join(reg.Register(m.syncs))
+}
+
+// Sync notes how long a sync took.
+func (m *Metrics) Sync(d time.Duration) { m.syncs.Observe(d.Seconds()) }

@@ -1,0 +1,136 @@
+package replica
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"understudy.example/appnode/internal/journal"
+	"understudy.example/pkg/frame"
+	"understudy.example/pkg/protocol"
+)
+
+// sendBytes bounds the records of one frame that are taken from memory.
+const sendBytes = 1 << 20
+
+// outgoing is what one turn of a sender puts on the wire.
+type outgoing struct {
+	records net.Buffers // chunks from memory
+	bytes   int
+	from    protocol.Seq // where the journal is to be read; 0: not
+	numbers []byte       // small frames that follow the records
+	last    bool         // close afterwards
+	nothing bool
+}
+
+// send feeds one standby: from memory near the tail, from the journal further
+// back. A full window or an empty tail waits for a notice.
+func (r *Replica) send(c *peerConn) {
+	defer c.close()
+	var buf []byte
+	for {
+		out := r.gather(c)
+		if out.nothing {
+			select {
+			case <-c.done:
+				return
+			case <-c.wake:
+			}
+			continue
+		}
+		if out.from > 0 {
+			var err error
+			if buf, err = r.readBack(c, out.from, buf); err != nil {
+				r.log.Warn().Err(err).Str("standby", r.opts.NameOf(c.uuid)).Msg("stream cannot go on from the journal")
+				return
+			}
+			out.records, out.bytes = net.Buffers{buf}, len(buf)
+		}
+		if err := c.write(out); err != nil || out.last {
+			return
+		}
+	}
+}
+
+// gather decides what is to be sent next, and counts it as sent.
+func (r *Replica) gather(c *peerConn) outgoing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.refusal != nil {
+		return outgoing{numbers: c.refusal, last: true}
+	}
+	l := r.lead
+	if l == nil || l.epoch != c.epoch || c.snapshot {
+		return outgoing{nothing: true}
+	}
+	var out outgoing
+	if c.next <= r.core.Last().Seq && c.inFlight < windowBytes {
+		if chunks := l.recent.from(c.next); chunks != nil {
+			c.takeRecent(chunks, &out)
+		} else {
+			out.from = c.next
+		}
+	}
+	if commit := r.core.Commit(); commit > c.committed {
+		c.committed = commit
+		out.numbers = frame.AppendNumber(out.numbers, frameCommit, c.epoch, uint64(commit))
+	}
+	if n := r.core.ConfirmNumber(); n > c.confirm {
+		c.confirm = n
+		out.numbers = frame.AppendNumber(out.numbers, frameConfirm, c.epoch, n)
+	}
+	out.nothing = out.bytes == 0 && out.from == 0 && out.numbers == nil
+	return out
+}
+
+// takeRecent takes chunks from memory, up to sendBytes.
+func (c *peerConn) takeRecent(chunks []chunk, out *outgoing) {
+	for _, ch := range chunks {
+		if out.bytes > 0 && out.bytes+len(ch.data) > sendBytes {
+			return
+		}
+		out.records = append(out.records, ch.data)
+		out.bytes += len(ch.data)
+		c.count(ch.last, len(ch.data))
+	}
+}
+
+// count notes that records up to last are on their way. Replica.mu is held.
+func (c *peerConn) count(last protocol.Seq, bytes int) {
+	c.next = last + 1
+	c.inFlight += int64(bytes)
+	c.sent = append(c.sent, sentRun{last, int64(bytes)})
+}
+
+// readBack reads records for a standby that memory does not reach back to.
+func (r *Replica) readBack(c *peerConn, from protocol.Seq, buf []byte) ([]byte, error) {
+	buf, last, err := r.opts.Journal.Read(from, buf[:0], sendBytes)
+	if errors.Is(err, journal.ErrTrimmed) {
+		return buf, errors.Join(err, errors.New("it needs a snapshot now"))
+	}
+	if err != nil {
+		return buf, err
+	}
+	r.mu.Lock()
+	c.count(last, len(buf))
+	r.mu.Unlock()
+	return buf, nil
+}
+
+// write puts everything on the wire with one system call where it can.
+func (c *peerConn) write(out outgoing) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	var bufs net.Buffers
+	if out.bytes > 0 {
+		head := frame.AppendHeader(make([]byte, 0, frame.HeaderSize), frameRecords, c.epoch, out.bytes)
+		bufs = append(bufs, head)
+		bufs = append(bufs, out.records...)
+	}
+	if out.numbers != nil {
+		bufs = append(bufs, out.numbers)
+	}
+	_, err := bufs.WriteTo(c.conn)
+	return err
+}

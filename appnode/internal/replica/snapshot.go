@@ -1,0 +1,143 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"understudy.example/appnode/internal/journal"
+	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+// snapshotCheck is how often the growth of the journal is looked at.
+const snapshotCheck = time.Second
+
+// snapshots writes a snapshot whenever the journal has grown by SnapshotBytes,
+// and trims what the one before made needless: so at least that much journal
+// stays for a standby that returns.
+func (r *Replica) snapshots(ctx context.Context) {
+	ticker := time.NewTicker(snapshotCheck)
+	defer ticker.Stop()
+	var previous protocol.Seq
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		written := r.written.Load()
+		if written-r.snapshotAt.Load() < r.opts.SnapshotBytes {
+			continue
+		}
+		r.snapshotAt.Store(written)
+		at, err := r.writeSnapshot()
+		if err == nil && previous > 0 {
+			err = r.opts.Journal.Trim(previous)
+		}
+		if err != nil {
+			// The journal still holds everything; the next round tries again.
+			r.log.Error().Err(err).Msg("snapshot not written")
+			continue
+		}
+		previous = at
+	}
+}
+
+func (r *Replica) writeSnapshot() (protocol.Seq, error) {
+	began := time.Now()
+	view := r.view.Load()
+	if err := r.opts.Journal.WriteSnapshot(r.meta(view), view.EncodeTo); err != nil {
+		return 0, fmt.Errorf("write a snapshot at %s: %w", view.Position(), err)
+	}
+	r.log.Info().Stringer("position", view.Position()).Int("keys", view.Len()).Dur("took_ms", time.Since(began)).Msg("snapshot written")
+	return view.Position().Seq, nil
+}
+
+// meta describes a snapshot of view. The journal adds the boundaries.
+func (r *Replica) meta(view *store.View) journal.Meta {
+	return journal.Meta{
+		Cluster: r.opts.Cluster(), Group: r.opts.Group, Position: view.Position(), GroupTime: view.GroupTime(),
+	}
+}
+
+// ServeSnapshot sends the applied state to a standby whose journal ends before
+// this one begins.
+func (r *Replica) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {
+	if !r.serving.Load() {
+		r.mu.Lock()
+		err := r.notServing()
+		r.mu.Unlock()
+		problem.Write(w, err)
+		return
+	}
+	view := r.view.Load()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set(wire.HeaderPosition, view.Position().String())
+	if err := r.opts.Journal.StreamSnapshot(w, r.meta(view), view.EncodeTo); err != nil {
+		// The standby sees a snapshot without its end and asks again.
+		r.log.Warn().Err(err).Msg("snapshot not sent whole")
+	}
+}
+
+// fetchSnapshot replaces this replica's history with the primary's snapshot.
+// The old journal stays until the new copy is verified. It runs when no other
+// goroutine writes the journal.
+func (r *Replica) fetchSnapshot(ctx context.Context, address string, welcome welcomeMessage) error {
+	r.log.Warn().Uint64("have", uint64(welcome.Part)).Msg("the primary's journal no longer reaches back, fetching a snapshot")
+	transport := &http.Transport{DialContext: r.opts.Dial, DisableCompression: true, ResponseHeaderTimeout: dialTimeout}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s%s?group=%d", address, wire.PathSnapshot, r.opts.Group), nil)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return fmt.Errorf("fetch a snapshot: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // the status tells enough
+		return problem.Parse(res.StatusCode, res.Header, body)
+	}
+	return r.install(res.Body)
+}
+
+func (r *Replica) install(body io.Reader) error {
+	r.mu.Lock()
+	least := r.core.Commit()
+	r.mu.Unlock()
+	meta, err := r.opts.Journal.InstallSnapshot(body, func(m journal.Meta) error {
+		if m.Cluster != r.opts.Cluster() || m.Group != r.opts.Group {
+			return problem.Errorf(problem.WrongCluster, "the snapshot is of cluster %s, group %d", m.Cluster, m.Group)
+		}
+		if m.Position.Seq < least {
+			return fmt.Errorf("the snapshot ends at %s, below the committed %d", m.Position, least)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("install the snapshot: %w", err)
+	}
+	m, err := r.loadSnapshot()
+	if err != nil {
+		// What was just verified cannot be read: the disk lies, or the state is
+		// of a form that this release does not know.
+		r.die(err)
+		return err
+	}
+	m.LimitBytes(r.opts.MaxBytes)
+	r.mu.Lock()
+	r.core.Installed(meta.Position, meta.Boundaries)
+	r.applied, r.pending = m, pending{}
+	r.view.Store(m.View())
+	r.wakeReaders()
+	r.mu.Unlock()
+	r.log.Info().Stringer("position", meta.Position).Int("keys", m.Len()).Msg("snapshot installed")
+	return errors.New("reconnecting with the snapshot installed")
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"understudy.example/pkg/problem"
+)
+
+// Request is what a client asks to be written. It is immutable.
+type Request struct {
+	ops  []Op
+	cond Cond
+	size int // bytes that its effects take in a record, at most
+}
+
+func newRequest(cond Cond, ops ...Op) *Request {
+	return &Request{ops: ops, cond: cond, size: sizeOf(ops)}
+}
+
+// Put asks to set key to value. The caller must not change value afterwards.
+func Put(key string, value []byte, cond Cond) (*Request, error) {
+	if err := CheckKey(key); err != nil {
+		return nil, err
+	}
+	if err := checkValue(key, len(value)); err != nil {
+		return nil, err
+	}
+	return newRequest(cond, Op{Key: key, Value: value}), nil
+}
+
+// Delete asks to delete key.
+func Delete(key string, cond Cond) (*Request, error) {
+	if err := CheckKey(key); err != nil {
+		return nil, err
+	}
+	return newRequest(cond, Op{Key: key, Delete: true}), nil
+}
+
+// Merge asks to set several keys, and to delete those whose value is nil: a
+// JSON merge patch (RFC 7396) of strings and nulls. All of it is done or
+// nothing.
+func Merge(changes map[string]*string) (*Request, error) {
+	ops := make([]Op, 0, len(changes))
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		op, err := mergeOp(key, changes[key])
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	req := newRequest(Cond{}, ops...)
+	if req.size > MaxRequest {
+		return nil, problem.Errorf(problem.TooLarge, "the request takes %d bytes in the journal: at most %d", req.size, MaxRequest)
+	}
+	return req, nil
+}
+
+func mergeOp(key string, value *string) (Op, error) {
+	if err := CheckKey(key); err != nil {
+		return Op{}, err
+	}
+	if value == nil {
+		return Op{Key: key, Delete: true}, nil
+	}
+	if err := checkValue(key, len(*value)); err != nil {
+		return Op{}, err
+	}
+	return Op{Key: key, Value: []byte(*value)}, nil
+}

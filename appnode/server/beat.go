@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+const (
+	// beatTimeout bounds one heartbeat. A monitor that takes longer is as good
+	// as gone; the next heartbeat tries a new connection.
+	beatTimeout = time.Second
+	// proposeTimeout bounds one attempt to reach a monitor with a proposal. The
+	// core repeats what got no answer.
+	proposeTimeout = 500 * time.Millisecond
+	// maxAnswer bounds what is read of a monitor's answer, in bytes.
+	maxAnswer = 4 << 20
+)
+
+// beat sends a heartbeat to one monitor each interval, and at once when the
+// node has something new to say, and takes the registry's word from the answer.
+func (n *node) beat(ctx context.Context, monitor string) error {
+	ticker := time.NewTicker(n.opts.HeartbeatInterval)
+	defer ticker.Stop()
+	nudge := n.nudges[slices.Index(n.opts.Monitors, monitor)]
+	said := "nothing yet"
+	for {
+		text := ""
+		if err := n.beatOnce(ctx, monitor); err != nil {
+			text = err.Error()
+		}
+		if text != said && ctx.Err() == nil {
+			n.tellBeat(monitor, text)
+			said = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-nudge:
+		}
+	}
+}
+
+// tellBeat tells a change of how a monitor answers, once.
+func (n *node) tellBeat(monitor, trouble string) {
+	if trouble == "" {
+		n.log.Info().Str("monitor", monitor).Msg("monitor answers")
+		return
+	}
+	n.log.Warn().Str("monitor", monitor).Str("error", trouble).Msg("heartbeat not answered")
+}
+
+func (n *node) beatOnce(ctx context.Context, monitor string) error {
+	var a wire.Assignment
+	if err := n.post(ctx, beatTimeout, monitor, wire.PathHeartbeat, n.Status(), &a); err != nil {
+		return err
+	}
+	return n.assign(&a)
+}
+
+// post sends one message to a monitor and reads the answer into out.
+func (n *node) post(ctx context.Context, limit time.Duration, monitor, path string, message, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	body, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", path, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+monitor+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("monitor address %q: %w", monitor, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := n.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return problem.Parse(res.StatusCode, res.Header, answer)
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("answer of %s: %w", path, err)
+	}
+	return nil
+}
+
+// propose hands a wish to the proposer. Only the newest is kept: it was decided
+// on the newest record.
+func (n *node) propose(c protocol.ChangeInSync) {
+	for {
+		select {
+		case n.proposal <- c:
+			return
+		default:
+		}
+		select {
+		case <-n.proposal:
+		default:
+		}
+	}
+}
+
+// proposer brings the primary's wishes to the monitors. Their outcome comes
+// back as a record, from here or from a heartbeat.
+func (n *node) proposer(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-n.proposal:
+			n.proposeTo(ctx, c)
+		}
+	}
+}
+
+func (n *node) proposeTo(ctx context.Context, c protocol.ChangeInSync) {
+	for _, m := range n.opts.Monitors {
+		var answer wire.ProposalAnswer
+		err := n.post(ctx, proposeTimeout, m, wire.PathGroup, wire.Proposal{V: wire.Format, Cluster: n.dir.Cluster(), Change: c}, &answer)
+		if err == nil {
+			n.replica.Assign(answer.Record)
+			return
+		}
+		n.log.Debug().Err(err).Str("monitor", m).Msg("proposal had no success")
+		if problem.CodeOf(err) == problem.StaleVersion {
+			n.nudge() // the answer brings the newer record
+			return
+		}
+	}
+}
+
+// probeEvery is how often an idle disk is written to, to see that it answers.
+const probeEvery = time.Second
+
+// probeDisk writes a small file once a second, off the path of heartbeats, so
+// that a stalled disk shows also without writes.
+func (n *node) probeDisk(ctx context.Context) error {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	name := filepath.Join(n.opts.Data, "probe")
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		n.probeSince.Store(int64(time.Since(n.started)))
+		err := n.probeOnce(name)
+		n.probeSince.Store(0)
+		if err != nil {
+			n.log.Warn().Err(err).Msg("disk probe failed")
+		}
+		if n.replica != nil {
+			n.replica.CheckRoom()
+		}
+	}
+}
+
+// probeAge returns how long the disk has left a probe unanswered.
+func (n *node) probeAge() time.Duration {
+	since := n.probeSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(n.started) - time.Duration(since)
+}

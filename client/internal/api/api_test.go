@@ -1,0 +1,223 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"understudy.example/pkg/problem"
+)
+
+const ample = 10 * time.Second
+
+// monitor runs a fake monitor and returns its host:port.
+func monitor(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// nobody returns an address on loopback where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	return ln.Addr().String()
+}
+
+func client(t *testing.T, timeout time.Duration, monitors ...string) *Client {
+	t.Helper()
+	c := New(monitors, timeout, func(string) {})
+	t.Cleanup(c.Close)
+	return c
+}
+
+var (
+	aRead  = Request{Method: http.MethodGet, Path: "/v1/state"}
+	aWrite = Request{Method: http.MethodPut, Path: "/v1/kv/a", Body: []byte("1")}
+)
+
+func TestRetryableRefusalsAreAskedAgain(t *testing.T) {
+	for _, code := range []problem.Code{problem.NoPrimary, problem.NotPrimary, problem.Fenced, problem.Overloaded, problem.TooFewCopies} {
+		for _, req := range []Request{aRead, aWrite} {
+			t.Run(string(code)+" "+req.Method, func(t *testing.T) {
+				var asked atomic.Int32
+				c := client(t, ample, monitor(t, func(w http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					if asked.Add(1) < 3 {
+						problem.Write(w, problem.Errorf(code, "not now"))
+						return
+					}
+					_, _ = w.Write(body)
+				}))
+				answer, err := c.Do(t.Context(), req)
+				require.NoError(t, err)
+				require.Equal(t, string(req.Body), string(answer.Body))
+				require.EqualValues(t, 3, asked.Load())
+			})
+		}
+	}
+}
+
+func TestRefusalsForGoodAreNotAskedAgain(t *testing.T) {
+	for _, code := range []problem.Code{problem.NotUpdatable, problem.PreconditionFailed, problem.OutcomeUnknown, problem.DiskFull, problem.TooLarge, "made_up"} {
+		t.Run(string(code), func(t *testing.T) {
+			var asked atomic.Int32
+			c := client(t, ample, monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+				asked.Add(1)
+				problem.Write(w, problem.Errorf(code, "the reason"))
+			}))
+			_, err := c.Do(t.Context(), aWrite)
+			require.EqualError(t, err, "the reason")
+			require.Equal(t, code, problem.CodeOf(err))
+			require.EqualValues(t, 1, asked.Load())
+		})
+	}
+}
+
+func TestARefusalThatStaysIsReportedWithItsCode(t *testing.T) {
+	c := client(t, 50*time.Millisecond, monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.Errorf(problem.NoPrimary, "group 0 waits for app1"))
+	}))
+	_, err := c.Do(t.Context(), aWrite)
+	require.Equal(t, problem.NoPrimary, problem.CodeOf(err))
+	require.EqualError(t, err, "group 0 waits for app1 (asked for 50ms)")
+}
+
+func TestTheNextMonitorIsAsked(t *testing.T) {
+	var notices []string
+	live := monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	c := New([]string{nobody(t), live}, ample, func(s string) { notices = append(notices, s) })
+	defer c.Close()
+	for _, req := range []Request{aRead, aWrite} {
+		_, err := c.Do(t.Context(), req)
+		require.NoError(t, err)
+	}
+	require.Empty(t, notices, "it was quick")
+}
+
+func TestAHangingMonitorLeavesTimeForTheNext(t *testing.T) {
+	release := make(chan struct{})
+	hangs := monitor(t, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	live := monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	_, err := client(t, 200*time.Millisecond, hangs, live).Do(t.Context(), aRead)
+	require.NoError(t, err)
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	gone := nobody(t)
+	var notices []string
+	c := New([]string{gone}, noticeAfter+100*time.Millisecond, func(s string) { notices = append(notices, s) })
+	_, err := c.Do(t.Context(), aWrite)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.ErrorContains(t, err, "no monitor answered at "+gone+": ")
+	require.ErrorContains(t, err, "is one running? start one with go run ./deploy/local, or name another with -monitor")
+	require.Len(t, notices, 1)
+	require.Contains(t, notices[0], "connection refused; trying again until 600ms are over")
+}
+
+func TestABrokenWriteIsNeverSentAgain(t *testing.T) {
+	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			var asked atomic.Int32
+			address := monitor(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					return
+				}
+				asked.Add(1)
+				panic(http.ErrAbortHandler) // the connection breaks without an answer
+			})
+			c := client(t, ample, address)
+			_, err := c.Do(t.Context(), aRead) // so that the write goes over a used connection
+			require.NoError(t, err)
+			_, err = c.Do(t.Context(), Request{Method: method, Path: "/"})
+			require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+			require.ErrorContains(t, err, "it may or may not have been carried out")
+			require.EqualValues(t, 1, asked.Load())
+		})
+	}
+}
+
+func TestABrokenReadIsSentAgain(t *testing.T) {
+	var asked atomic.Int32
+	c := client(t, ample, monitor(t, func(http.ResponseWriter, *http.Request) {
+		switch asked.Add(1) {
+		case 1:
+			panic(http.ErrAbortHandler)
+		case 2:
+			return
+		}
+	}))
+	_, err := c.Do(t.Context(), aRead)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, asked.Load())
+}
+
+func TestATransientGatewayErrorIsAskedAgainForReadsAlone(t *testing.T) {
+	var asked atomic.Int32
+	c := client(t, ample, monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	_, err := c.Do(t.Context(), aRead)
+	require.NoError(t, err)
+	asked.Store(0)
+	_, err = c.Do(t.Context(), aWrite)
+	require.ErrorContains(t, err, "the server answered 502")
+}
+
+func TestAWriteThatHangsIsOfUnknownOutcome(t *testing.T) {
+	release := make(chan struct{})
+	address := monitor(t, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	_, err := client(t, 50*time.Millisecond, address).Do(t.Context(), aWrite)
+	require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+}
+
+func TestInterruption(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := client(t, ample, nobody(t)).Do(ctx, aRead)
+	require.EqualError(t, err, "interrupted: context canceled")
+}
+
+func TestKeysAreEscapedOnce(t *testing.T) {
+	var got string
+	c := client(t, ample, monitor(t, func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
+	for key, want := range map[string]string{
+		"a/b":      "/v1/kv/a%2Fb",
+		"..":       "/v1/kv/..",
+		"50% off?": "/v1/kv/50%25%20off%3F",
+		"имя":      "/v1/kv/%D0%B8%D0%BC%D1%8F",
+		"%2F":      "/v1/kv/%252F",
+	} {
+		_, err := c.Get(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
+func TestAnAnswerThatIsNotJSON(t *testing.T) {
+	c := client(t, ample, monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }))
+	_, err := c.Cluster(t.Context())
+	require.ErrorContains(t, err, "is this a monitor of the same release?")
+}
+
+func TestAnUpdateOverTheLimitIsNotSent(t *testing.T) {
+	c := client(t, ample, monitor(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") }))
+	_, err := c.Update(t.Context(), map[string]string{"k": strings.Repeat("v", 100)}, 50)
+	require.Equal(t, problem.TooLarge, problem.CodeOf(err))
+}

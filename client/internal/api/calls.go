@@ -1,0 +1,92 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/wire"
+)
+
+const pathKeys = "/v1/kv/"
+
+// Cluster reads the state of the cluster.
+func (c *Client) Cluster(ctx context.Context) (wire.Cluster, error) {
+	return read[wire.Cluster](ctx, c, "/v1/cluster")
+}
+
+// History reads the cluster's history.
+func (c *Client) History(ctx context.Context) (wire.History, error) {
+	return read[wire.History](ctx, c, "/v1/history")
+}
+
+// State reads the map of a replica: primary, standby, or a node's name.
+func (c *Client) State(ctx context.Context, from string) (map[string]any, error) {
+	return read[map[string]any](ctx, c, "/v1/state?"+url.Values{"from": {from}}.Encode())
+}
+
+// Update sets all keys of changes or none, and returns the updated map. A
+// request over limit bytes is refused before it is sent.
+func (c *Client) Update(ctx context.Context, changes map[string]string, limit int) (map[string]any, error) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(changes); err != nil {
+		return nil, fmt.Errorf("encode the update: %w", err)
+	}
+	if body.Len() > limit {
+		return nil, problem.Errorf(problem.TooLarge, "the update has %d bytes as JSON: at most %d are possible; split it", body.Len(), limit)
+	}
+	answer, err := c.Do(ctx, Request{
+		Method: http.MethodPatch, Path: "/v1/state", Body: body.Bytes(),
+		Header: map[string]string{"Content-Type": "application/merge-patch+json"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decode[map[string]any](answer)
+}
+
+// Get reads the value of one key.
+func (c *Client) Get(ctx context.Context, key string) (*Answer, error) {
+	return c.Do(ctx, Request{Method: http.MethodGet, Path: pathKeys + url.PathEscape(key)})
+}
+
+// Put sets one key.
+func (c *Client) Put(ctx context.Context, key, value string) (*Answer, error) {
+	return c.Do(ctx, Request{Method: http.MethodPut, Path: pathKeys + url.PathEscape(key), Body: []byte(value)})
+}
+
+// Delete removes one key.
+func (c *Client) Delete(ctx context.Context, key string) (*Answer, error) {
+	return c.Do(ctx, Request{Method: http.MethodDelete, Path: pathKeys + url.PathEscape(key)})
+}
+
+// Kill ends the process of the named node at once, as a crash would.
+func (c *Client) Kill(ctx context.Context, node string) (wire.Killed, error) {
+	answer, err := c.Do(ctx, Request{Method: http.MethodPost, Path: "/v1/nodes/" + url.PathEscape(node) + "/kill"})
+	if err != nil {
+		return wire.Killed{}, err
+	}
+	return decode[wire.Killed](answer)
+}
+
+func read[T any](ctx context.Context, c *Client, path string) (T, error) {
+	answer, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return decode[T](answer)
+}
+
+func decode[T any](answer *Answer) (v T, err error) {
+	if err := json.Unmarshal(answer.Body, &v); err != nil {
+		return v, fmt.Errorf("the answer is not the expected JSON (is this a monitor of the same release?): %w", err)
+	}
+	return v, nil
+}

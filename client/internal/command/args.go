@@ -1,0 +1,188 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"understudy.example/client/internal/pairs"
+	"understudy.example/pkg/flags"
+)
+
+const (
+	defaultMonitor = "127.0.0.1:8080"
+	defaultTimeout = 5 * time.Second
+	envMonitor     = "UNDERSTUDY_MONITOR"
+)
+
+const usage = `client asks a cluster through its monitors. It takes one action:
+
+  -update -file F      set the keys of F's key=value lines, all or none; prints
+                       the updated map (F may be -, standard input)
+  -get-state WHO       print the map of a replica: primary, standby or a name
+  -get K               print the value of a key
+  -put K=V             set one key
+  -delete K            remove one key
+  -status              show nodes, groups and monitors, and whether a failover
+                       is possible now
+  -history             show what happened to the cluster
+  -kill-primary        end the primary's process as a crash would, and tell who
+                       took over
+  -kill NAME           end the process of that node as a crash would
+
+and, where wanted:
+
+  -monitor ADDRESSES   host:port[,...] of the monitors (or UNDERSTUDY_MONITOR;
+                       default 127.0.0.1:8080)
+  -timeout D           how long to try (default 5s)
+  -o json|table        the form of results
+
+It ends with 0 done, 1 failed, 2 usage, 3 unavailable, 4 refused.
+`
+
+// invocation is a command line that has been understood.
+type invocation struct {
+	action   string // the name of its flag
+	operand  string // the value of its flag
+	file     string
+	monitors []string
+	timeout  time.Duration
+	json     bool
+}
+
+// actionFlags lists the actions. Those with an operand take it as their value.
+var actionFlags = []struct {
+	name    string
+	operand string
+}{
+	{"update", ""},
+	{"get-state", "primary|standby|NAME"},
+	{"get", "KEY"},
+	{"put", "KEY=VALUE"},
+	{"delete", "KEY"},
+	{"status", ""},
+	{"history", ""},
+	{"kill-primary", ""},
+	{"kill", "NAME"},
+}
+
+// parseArgs reads the command line. The usage goes to help, with
+// [flag.ErrHelp]; every other error is a sentence.
+func parseArgs(args []string, env func(string) string, help io.Writer) (*invocation, error) {
+	var in invocation
+	var monitors, form string
+	fs := flag.NewFlagSet("client", flag.ContinueOnError)
+	fs.SetOutput(help)
+	fs.Usage = func() { fmt.Fprint(help, usage) }
+	for _, a := range actionFlags {
+		if a.operand == "" {
+			fs.Bool(a.name, false, "")
+		} else {
+			fs.String(a.name, "", "`"+a.operand+"`")
+		}
+	}
+	fs.String("get_state", "", "`primary|standby|NAME`") // another spelling of -get-state
+	fs.StringVar(&in.file, "file", "", "`FILE`")
+	fs.StringVar(&monitors, "monitor", "", "`host:port[,...]`")
+	fs.DurationVar(&in.timeout, "timeout", defaultTimeout, "")
+	fs.StringVar(&form, "o", "", "`json|table`")
+	if err := flags.Parse(fs, args, ""); err != nil {
+		return nil, err
+	}
+	if err := in.chooseAction(fs); err != nil {
+		return nil, err
+	}
+	if err := in.chooseForm(form); err != nil {
+		return nil, err
+	}
+	if in.timeout <= 0 {
+		return nil, fmt.Errorf("-timeout %s leaves no time to ask: give a duration such as 5s", in.timeout)
+	}
+	var err error
+	in.monitors, err = monitorList(monitors, env(envMonitor))
+	return &in, err
+}
+
+// chooseAction finds the one action among the flags that were given.
+func (in *invocation) chooseAction(fs *flag.FlagSet) error {
+	var chosen []string
+	fs.Visit(func(f *flag.Flag) {
+		name := strings.ReplaceAll(f.Name, "_", "-")
+		for _, a := range actionFlags {
+			if a.name == name && f.Value.String() != "false" {
+				chosen = append(chosen, name)
+				in.operand = f.Value.String()
+			}
+		}
+	})
+	switch {
+	case len(chosen) == 0 && in.file != "":
+		return errors.New("-file belongs to -update: write -update -file " + in.file)
+	case len(chosen) == 0:
+		return errors.New("no action is given: choose one, for example -status; -help lists all")
+	case len(chosen) > 1:
+		return fmt.Errorf("-%s are several actions: give one at a time", strings.Join(chosen, " and -"))
+	}
+	in.action = chosen[0]
+	return in.checkOperand()
+}
+
+func (in *invocation) checkOperand() error {
+	if in.action != "update" && in.file != "" {
+		return fmt.Errorf("-file belongs to -update, and the action is -%s", in.action)
+	}
+	var err error
+	switch in.action {
+	case "update":
+		if in.file == "" {
+			return errors.New("-update needs a file of key=value lines: write -update -file FILE")
+		}
+	case "get-state", "kill":
+		if in.operand == "" {
+			return fmt.Errorf("-%s needs the name of a node; -status lists them", in.action)
+		}
+	case "get", "delete":
+		err = pairs.CheckKey(in.operand)
+	case "put":
+		_, _, err = pairs.Split(in.operand)
+	}
+	if err != nil {
+		return fmt.Errorf("-%s: %w", in.action, err)
+	}
+	return nil
+}
+
+func (in *invocation) chooseForm(form string) error {
+	if !slices.Contains([]string{"", "json", "table"}, form) {
+		return fmt.Errorf("-o %q is not known: json or table", form)
+	}
+	in.json = form == "json"
+	return nil
+}
+
+// monitorList reads host:port[,...]; the flag wins over the environment.
+func monitorList(fromFlag, fromEnv string) ([]string, error) {
+	list, origin := defaultMonitor, "-monitor"
+	switch {
+	case fromFlag != "":
+		list = fromFlag
+	case fromEnv != "":
+		list, origin = fromEnv, envMonitor
+	}
+	var monitors []string
+	for m := range strings.SplitSeq(list, ",") {
+		m = strings.TrimSpace(m)
+		host, port, err := net.SplitHostPort(m)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" || strings.Contains(host, "/") {
+			return nil, fmt.Errorf("%s: %q is not of the form host:port, for example %s", origin, m, defaultMonitor)
+		}
+		monitors = append(monitors, m)
+	}
+	return monitors, nil
+}

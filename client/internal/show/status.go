@@ -1,0 +1,100 @@
+package show
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"understudy.example/pkg/wire"
+)
+
+// Status writes the state of the cluster.
+func Status(w io.Writer, c wire.Cluster) error {
+	_, err := fmt.Fprintf(w, "cluster %s, led by %s (term %d)\n\n", orNone(c.Cluster), orNone(c.Leader), c.Term)
+	if err != nil {
+		return err
+	}
+	for _, part := range []func(io.Writer, wire.Cluster) error{groups, nodes, monitors} {
+		if err := part(w, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func groups(w io.Writer, c wire.Cluster) error {
+	t := newTable(w, "GROUP", "EPOCH", "VERSION", "PRIMARY", "SERVING", "IN SYNC", "FAILOVER")
+	for _, g := range c.Groups {
+		t.row(num(g.Group), num(g.Epoch), num(g.Version), g.Primary, yesNo(g.Serving), strings.Join(g.InSync, ", "), Failover(g.Failover))
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// Failover says in a few words whether a failover is possible now.
+func Failover(f wire.FailoverView) string {
+	if f.Possible {
+		return "possible, to " + orNone(f.Candidate)
+	}
+	return "not possible: " + cmp.Or(f.Reason, "no reason given")
+}
+
+func nodes(w io.Writer, c wire.Cluster) error {
+	t := newTable(w, "NODE", "GROUP", "ROLE", "STATE", "POSITION", "LAG", "HEARTBEAT", "ADDRESS")
+	for _, n := range c.Nodes {
+		state := string(n.State)
+		if n.Maintenance {
+			state += " (maintenance)"
+		}
+		if len(n.Groups) == 0 {
+			t.row(n.Name, "", "", state, "", "", heartbeatAge(n.HeartbeatAgeMS), n.Address)
+		}
+		for _, g := range n.Groups {
+			t.row(n.Name, num(g.Group), string(g.Role), state, g.Position.String(), lag(g), heartbeatAge(n.HeartbeatAgeMS), n.Address)
+		}
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+func monitors(w io.Writer, c wire.Cluster) error {
+	t := newTable(w, "MONITOR", "LEADER", "REACHABLE", "ADDRESS")
+	for _, m := range c.Monitors {
+		t.row(m.Name, yesNo(m.Leader), yesNo(m.Reachable), m.Address)
+	}
+	return t.end()
+}
+
+func lag(g wire.NodeGroupView) string {
+	if g.LagRecords == 0 && g.CopiesBehindMS == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d records, %d ms", g.LagRecords, g.CopiesBehindMS)
+}
+
+func heartbeatAge(ms int64) string {
+	if ms < 0 {
+		return "not heard yet"
+	}
+	return (time.Duration(ms) * time.Millisecond).String()
+}
+
+func num[T ~uint32 | ~uint64](n T) string { return strconv.FormatUint(uint64(n), 10) }
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func orNone(s string) string { return cmp.Or(s, "(none)") }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"understudy.example/deploy/bench/internal/load"
+	"understudy.example/pkg/wire"
+)
+
+// loadSettings are the flags of bench load.
+type loadSettings struct {
+	common
+	load.Options
+	monitor string
+	ways    []string
+}
+
+func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
+	fs := newFlags("load", help, &s.common)
+	fs.StringVar(&s.monitor, "monitor", "", "`host:port` of a running cluster's monitor, instead of starting one")
+	clients := fs.String("clients", "1,16,64,256", "`numbers` of clients")
+	through := fs.String("through", "direct,monitor", "where requests go: `direct,monitor`")
+	ops := fs.String("ops", "read,write", "what they do: `read,write`")
+	fs.DurationVar(&s.WarmUp, "warm-up", 200*time.Millisecond, "load before each measurement")
+	fs.DurationVar(&s.For, "for", 3*time.Second, "duration of each measurement")
+	fs.IntVar(&s.Value, "value", 100, "size of a value in `bytes`")
+	fs.IntVar(&s.Keys, "keys", 1000, "`number` of different keys")
+	if err := s.parse(fs, args); err != nil {
+		return s, err
+	}
+	if s.ways, err = words("through", *through, "direct", "monitor"); err != nil {
+		return s, err
+	}
+	if s.Ops, err = words("ops", *ops, "read", "write"); err != nil {
+		return s, err
+	}
+	if s.Clients, err = numbers("clients", *clients); err != nil {
+		return s, err
+	}
+	if s.For <= 0 || s.WarmUp < 0 || s.Value < 0 || s.Value > 1<<20 || s.Keys < 1 {
+		err = fmt.Errorf("%w: -for must be positive, -value 0 to 1048576 and -keys at least 1", errUsage)
+	}
+	return s, err
+}
+
+func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	s, err := parseLoad(args, stdout)
+	if err != nil {
+		return err
+	}
+	view, address, end, err := loadSubject(ctx, s.monitor, s.nodes)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.Targets, err = targets(s.ways, view, address); err != nil {
+		return err
+	}
+	return measureLoad(ctx, s.Options, s.form, stdout, stderr)
+}
+
+// loadSubject returns the view of the cluster to measure and the address of its
+// monitor: of the named one, or of a cluster started now.
+func loadSubject(ctx context.Context, monitor string, nodes int) (view wire.Cluster, address string, end func(), err error) {
+	if monitor != "" {
+		view, err = ask(ctx, monitor)
+		return view, monitor, func() {}, err
+	}
+	s, end, err := newSubject(ctx, nodes)
+	if err != nil {
+		return view, "", nil, err
+	}
+	if view, err = s.View(ctx); err != nil {
+		end()
+		return view, "", nil, err
+	}
+	return view, s.monitorAddress(), end, nil
+}
+
+// ask reads the view of a monitor that runs already.
+func ask(ctx context.Context, monitor string) (view wire.Cluster, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+monitor+"/v1/cluster", nil)
+	if err != nil {
+		return view, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return view, err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&view); err != nil {
+		return view, fmt.Errorf("read the view of the monitor at %s: %w", monitor, err)
+	}
+	return view, nil
+}
+
+func targets(ways []string, view wire.Cluster, monitor string) ([]load.Target, error) {
+	_, address, err := primary(view)
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]string{"direct": address, "monitor": monitor}
+	var all []load.Target
+	for _, way := range ways {
+		all = append(all, load.Target{Through: way, Address: at[way]})
+	}
+	return all, nil
+}
+
+func measureLoad(ctx context.Context, opts load.Options, form string, stdout, stderr io.Writer) error {
+	cells := []load.Cell{}
+	err := load.Run(ctx, opts, func(c load.Cell) {
+		cells = append(cells, c)
+		fmt.Fprintf(stderr, "%s %s, %d clients: %.0f/s\n", c.Op, c.Through, c.Clients, c.PerSec)
+	})
+	if err != nil {
+		return err
+	}
+	if form == "json" {
+		return writeJSON(stdout, cells)
+	}
+	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "through\top\tclients\tops/s\tp50 µs\tp99 µs\tp999 µs\tmax µs\terrors\t")
+	for _, c := range cells {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t\n", c.Through, c.Op, c.Clients, c.PerSec, c.P50, c.P99, c.P999, c.Max, c.Errors)
+	}
+	return t.Flush()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

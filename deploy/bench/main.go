@@ -1,0 +1,55 @@
+// Command bench measures a cluster: bench load tells throughput and latency,
+// bench failover what clients see when the primary is killed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `bench measures a cluster that it starts for the purpose:
+
+  bench load      throughput and latency of reads and writes
+  bench failover  kills the primary under load and judges what clients saw
+
+bench load -help and bench failover -help list the flags.
+`
+
+// errUsage marks a command line that is wrong.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "bench: "+err.Error())
+	if errors.Is(err, errUsage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: name what to measure: load or failover", errUsage)
+	}
+	switch args[0] {
+	case "load":
+		return runLoad(ctx, args[1:], stdout, stderr)
+	case "failover":
+		return runFailover(ctx, args[1:], stdout, stderr)
+	case "-h", "-help", "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
+	}
+	return fmt.Errorf("%w: %q is not known: load or failover", errUsage, args[0])
+}

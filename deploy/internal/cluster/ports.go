@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// monitorStep is the distance between the ports of two monitors; the nodes have
+// the ports between the first two.
+const monitorStep = 10
+
+// plan gives every process its address: monitors at port, port+10, …; nodes at
+// port+1, port+2, …. With port 0 all are free ports of the machine's choice.
+func plan(ctx context.Context, opts Options) (monitors, nodes []string, err error) {
+	if opts.Port == 0 {
+		all, err := freeAddresses(ctx, opts.Monitors+opts.Nodes)
+		if err != nil {
+			return nil, nil, err
+		}
+		return all[:opts.Monitors], all[opts.Monitors:], nil
+	}
+	for i := range opts.Monitors {
+		monitors = append(monitors, loopback(opts.Port+i*monitorStep))
+	}
+	for i := range opts.Nodes {
+		nodes = append(nodes, loopback(opts.Port+1+i))
+	}
+	for _, address := range append(append([]string(nil), monitors...), nodes...) {
+		if err := checkFree(ctx, address); err != nil {
+			return nil, nil, err
+		}
+	}
+	return monitors, nodes, nil
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+func checkFree(ctx context.Context, address string) error {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("address %s is in use: stop the other process, or move all ports with -port", address)
+	case err != nil:
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return ln.Close()
+}
+
+// freeAddresses finds n different free ports. Another process may take one
+// before it is used; its owner then says so and ends.
+func freeAddresses(ctx context.Context, n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", loopback(0))
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer ln.Close() // after the loop: so that no port is found twice
+		addresses = append(addresses, ln.Addr().String())
+	}
+	return addresses, nil
+}

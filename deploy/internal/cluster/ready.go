@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"understudy.example/pkg/wire"
+)
+
+const readyPoll = 20 * time.Millisecond
+
+// WaitReady waits until a primary serves and as many copies as are wanted are
+// in sync. When ctx ends first, or a process ended that will not be started
+// again, the error says what is missing.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	for {
+		view, err := c.View(ctx)
+		missing := c.missing(view, err)
+		if missing == "" {
+			return nil
+		}
+		if dead := c.dead(); dead != "" {
+			return errors.New(dead)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster is not ready: %s (the logs are in %s)", missing, c.opts.Dir)
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+// View asks the first monitor for the state of the cluster.
+func (c *Cluster) View(ctx context.Context) (view wire.Cluster, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Monitor()+"/v1/cluster", nil)
+	if err != nil {
+		return view, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return view, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return view, fmt.Errorf("the monitor answered %s", res.Status)
+	}
+	if err := json.NewDecoder(res.Body).Decode(&view); err != nil {
+		return view, fmt.Errorf("read the monitor's view: %w", err)
+	}
+	return view, nil
+}
+
+// missing says what the cluster lacks to be ready, or "".
+func (c *Cluster) missing(view wire.Cluster, err error) string {
+	switch {
+	case err != nil:
+		return "the monitor does not answer: " + err.Error()
+	case len(view.Groups) == 0:
+		return "no node has joined yet"
+	}
+	g := view.Groups[0]
+	switch {
+	case g.Primary == "":
+		return "group 0 has no primary: " + g.Failover.Reason
+	case !g.Serving:
+		return g.Primary + " is the primary, but does not serve yet"
+	case len(g.InSync) < c.opts.WantCopies:
+		return fmt.Sprintf("%d copies are wanted, and in sync are %s", c.opts.WantCopies, strings.Join(g.InSync, ", "))
+	}
+	return ""
+}
+
+// dead names a process that has ended for good, or "".
+func (c *Cluster) dead() string {
+	for _, p := range c.processes {
+		if end := p.ended(); end != "" && (p.role == RoleMonitor || c.opts.Respawn == 0) {
+			return fmt.Sprintf("%s has ended (%s); its log is %s", p.name, end, p.log)
+		}
+	}
+	return ""
+}

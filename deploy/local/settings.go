@@ -1,0 +1,47 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"time"
+)
+
+// settings are the flags.
+type settings struct {
+	nodes, monitors, groups int
+	dir, profile            string
+	respawn                 time.Duration
+	port                    int
+	logLevel                string
+}
+
+func parseSettings(args []string, help io.Writer) (settings, error) {
+	var s settings
+	fs := flag.NewFlagSet("local", flag.ContinueOnError)
+	fs.SetOutput(help)
+	fs.IntVar(&s.nodes, "nodes", 2, "nodes to run, `1 to 9`: app1, app2, …")
+	fs.IntVar(&s.monitors, "monitors", 1, "monitors to run: `1` in this release")
+	fs.IntVar(&s.groups, "groups", 1, "groups of the cluster: `1` in this release")
+	fs.StringVar(&s.dir, "dir", "", "`directory` for data and logs, which is kept (default: a temporary one, removed at the end)")
+	fs.DurationVar(&s.respawn, "respawn", 3*time.Second, "how long after its end a node is started again; 0 for never")
+	fs.IntVar(&s.port, "port", 8080, "port of the first monitor; the nodes have those that follow")
+	fs.StringVar(&s.profile, "profile", "", "`file` of the nodes' profile (default: a sample person record)")
+	fs.StringVar(&s.logLevel, "log-level", "info", "level of the launcher's own log")
+	if err := parse(fs, args); err != nil {
+		return s, err
+	}
+	switch {
+	case s.monitors != 1:
+		return s, usageError{fmt.Errorf("-monitors %d is not possible in this release: 1", s.monitors)}
+	case s.groups != 1:
+		return s, usageError{fmt.Errorf("-groups %d is not possible in this release: 1", s.groups)}
+	case s.nodes < 1 || s.nodes > 9:
+		return s, usageError{fmt.Errorf("-nodes %d is out of range: 1 to 9", s.nodes)}
+	case s.port < 1 || s.port > 65000:
+		return s, usageError{fmt.Errorf("-port %d is out of range: 1 to 65000", s.port)}
+	case s.respawn < 0:
+		return s, usageError{fmt.Errorf("-respawn %s is negative: give a duration such as 3s, or 0 for never", s.respawn)}
+	}
+	return s, nil
+}

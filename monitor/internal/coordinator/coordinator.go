@@ -1,0 +1,218 @@
+// Package coordinator is the shell around the monitor's rules: one goroutine
+// owns protocol.Monitor, feeds it heartbeats, probes and time, carries its
+// decisions to the registry and the registry's word to the nodes.
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+// Bounds of the shell's waits.
+const (
+	tickEvery     = 10 * time.Millisecond
+	probeDeadline = 100 * time.Millisecond
+	pushDeadline  = 500 * time.Millisecond
+	applyDeadline = 2 * time.Second
+	killDeadline  = time.Second
+)
+
+// Registry is what the coordinator needs of the replicated record. Its methods
+// may be called at the same time.
+type Registry interface {
+	State() protocol.Registry
+	Apply(ctx context.Context, c protocol.Command) (protocol.Registry, error)
+	Leader() bool
+	LeaderName() string
+	Term() uint64
+}
+
+// Options is what a coordinator is made of.
+type Options struct {
+	Name     string // of this monitor
+	Address  string
+	Registry Registry
+	Config   protocol.MonitorConfig
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// Retargeted tells that a group has another primary or epoch. It is called
+	// once the directory names it, and must not block.
+	Retargeted func()
+	Metrics    *Metrics
+	Log        zerolog.Logger
+}
+
+// Coordinator is a running monitor's judgement. Its exported methods may be
+// called concurrently.
+type Coordinator struct {
+	opts   Options
+	log    zerolog.Logger
+	probes *http.Client // a fresh connection for each
+	client *http.Client // pushes and orders
+
+	events chan func(now time.Time)
+	done   chan struct{} // closed when the loop has ended
+	work   sync.WaitGroup
+	// changed says that the registry or the leadership changed; capacity 1.
+	changed chan struct{}
+
+	// assignment is the registry's word for nodes, and picture what the proxy
+	// needs to know. Both are replaced, never changed.
+	assignment atomic.Pointer[wire.Assignment]
+	picture    atomic.Pointer[picture]
+
+	// Owned by the loop.
+	monitor *protocol.Monitor
+	reg     protocol.Registry
+	current map[string]any // the connection of each node's newest heartbeat
+	conns   map[any]beating
+	shown   map[string]*shown // each node's newest message, for people
+}
+
+// shown is a node's message with what only people need of it.
+type shown struct {
+	message *wire.Heartbeat
+	skew    time.Duration // of its wall clock against this one's
+}
+
+// beating is the node whose heartbeats come on a connection.
+type beating struct {
+	name string
+	boot protocol.Boot
+}
+
+// ErrStopped is returned by calls on a coordinator that has stopped.
+var ErrStopped = errors.New("the monitor is stopping")
+
+// New returns a coordinator that knows what the registry holds now. Run starts
+// it.
+func New(o Options) *Coordinator {
+	c := &Coordinator{
+		opts: o, log: o.Log,
+		probes:  &http.Client{Transport: &http.Transport{DialContext: o.Dial, DisableKeepAlives: true, DisableCompression: true}},
+		client:  &http.Client{Transport: &http.Transport{DialContext: o.Dial, DisableCompression: true, IdleConnTimeout: time.Minute}},
+		events:  make(chan func(time.Time), 256),
+		done:    make(chan struct{}),
+		changed: make(chan struct{}, 1),
+		current: map[string]any{},
+		conns:   map[any]beating{},
+		shown:   map[string]*shown{},
+	}
+	c.picture.Store(&picture{})
+	c.assignment.Store(&wire.Assignment{V: wire.Format})
+	return c
+}
+
+// RegistryChanged tells that the registry holds a new state. It does not block.
+func (c *Coordinator) RegistryChanged(protocol.Registry) { c.poke() }
+
+// LeaderChanged tells that this monitor begins or ceases to lead. It does not
+// block.
+func (c *Coordinator) LeaderChanged(bool) { c.poke() }
+
+func (c *Coordinator) poke() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run judges until ctx ends.
+func (c *Coordinator) Run(ctx context.Context) error {
+	defer c.probes.CloseIdleConnections()
+	defer c.client.CloseIdleConnections()
+	defer c.work.Wait()
+	defer close(c.done)
+	c.reg = c.opts.Registry.State()
+	c.monitor = protocol.NewMonitor(c.opts.Config, c.reg, time.Now())
+	c.learn(ctx, time.Now())
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.changed:
+			c.learn(ctx, time.Now())
+		case event := <-c.events:
+			event(time.Now())
+		case <-ticker.C:
+			c.monitor.Tick(time.Now())
+		}
+		c.carryOut(ctx)
+		c.redraw()
+	}
+}
+
+// learn takes the registry's newest state, and pushes it to the nodes if a
+// group record changed.
+func (c *Coordinator) learn(ctx context.Context, now time.Time) {
+	before := c.reg
+	c.reg = c.opts.Registry.State()
+	a := assignmentOf(c.reg)
+	c.assignment.Store(a)
+	c.monitor.Registry(c.reg, now)
+	c.monitor.Lead(c.opts.Registry.Leader(), now)
+	retarget, push := false, false
+	for id, rec := range c.reg.Groups {
+		push = push || rec.Version != before.Groups[id].Version
+		retarget = retarget || rec.Epoch != before.Groups[id].Epoch
+	}
+	c.redraw()
+	if retarget {
+		c.opts.Retargeted()
+	}
+	if push {
+		for _, n := range c.reg.Nodes {
+			c.spawn(func() { c.push(ctx, n, a) })
+		}
+	}
+}
+
+func assignmentOf(reg protocol.Registry) *wire.Assignment {
+	a := &wire.Assignment{V: wire.Format, Cluster: reg.Cluster, Settings: reg.Settings, Groups: []protocol.GroupRecord{}, Nodes: []wire.NodeInfo{}}
+	for id := range max(1, reg.Settings.Groups) {
+		if rec, ok := reg.Groups[protocol.GroupID(id)]; ok {
+			a.Groups = append(a.Groups, rec)
+		}
+	}
+	for _, n := range reg.Nodes {
+		a.Nodes = append(a.Nodes, wire.NodeInfo{Name: n.Name, UUID: n.UUID, Boot: n.Boot, Address: n.Address})
+	}
+	return a
+}
+
+// spawn starts a bounded piece of work that Run waits for.
+func (c *Coordinator) spawn(fn func()) { c.work.Go(fn) }
+
+// tell hands an event to the loop. It is dropped when the loop has ended.
+func (c *Coordinator) tell(event func(now time.Time)) {
+	select {
+	case c.events <- event:
+	case <-c.done:
+	}
+}
+
+// ask runs fn in the loop and waits for it.
+func (c *Coordinator) ask(fn func(now time.Time)) error {
+	ran := make(chan struct{})
+	c.tell(func(now time.Time) {
+		fn(now)
+		close(ran)
+	})
+	select {
+	case <-ran:
+		return nil
+	case <-c.done:
+		return ErrStopped
+	}
+}

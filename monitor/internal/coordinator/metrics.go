@@ -1,0 +1,101 @@
+package coordinator
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"understudy.example/pkg/protocol"
+)
+
+// Metrics are what a monitor measures of the cluster.
+type Metrics struct {
+	failovers *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+}
+
+// NewMetrics registers the monitor's counters.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		failovers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "understudy_failovers_total", Help: "Changes of the primary that this monitor decided on.",
+		}, []string{"reason", "result"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "understudy_failover_duration_seconds",
+			Help:    "From the last sign of life of the old primary to each step of a failover.",
+			Buckets: []float64{.01, .02, .05, .075, .1, .15, .2, .25, .3, .5, .75, 1, 1.5, 2, 5, 10, 30},
+		}, []string{"phase"}),
+	}
+	return m, errors.Join(reg.Register(m.failovers), reg.Register(m.durations))
+}
+
+func (m *Metrics) failover(f protocol.Failover) {
+	m.failovers.WithLabelValues(f.Cause, "complete").Inc()
+	for phase, ms := range f.Timeline() {
+		m.durations.WithLabelValues(phase).Observe(ms / 1000)
+	}
+}
+
+// statusCollector shows the cluster as metrics, read when they are asked for.
+type statusCollector struct {
+	c                                          *Coordinator
+	hasPrimary, epoch, inSync, state, age, lag *prometheus.Desc
+	leads                                      *prometheus.Desc
+}
+
+// Collector returns the metrics that mirror the cluster's state.
+func (c *Coordinator) Collector() prometheus.Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("understudy_"+name, help, labels, nil)
+	}
+	return &statusCollector{
+		c:          c,
+		hasPrimary: desc("has_primary", "1 while the group has a primary that serves.", "group"),
+		epoch:      desc("epoch", "The epoch of the group's record.", "group"),
+		inSync:     desc("in_sync_replicas", "Replicas in the group's in-sync set.", "group"),
+		state:      desc("node_state", "1 for the state that a node is in, as this monitor sees it.", "node", "state"),
+		age:        desc("heartbeat_age_seconds", "Time since a node was last heard.", "node"),
+		lag:        desc("replication_lag_records", "Records of the primary that a node does not hold.", "group", "node"),
+		leads:      desc("is_leader", "1 while this monitor leads the registry."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *statusCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.hasPrimary, s.epoch, s.inSync, s.state, s.age, s.lag, s.leads} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *statusCollector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	view := s.c.Cluster()
+	gauge(s.leads, flag(view.Leader == s.c.opts.Name))
+	for _, g := range view.Groups {
+		gauge(s.hasPrimary, flag(g.Serving), "0")
+		gauge(s.epoch, float64(g.Epoch), "0")
+		gauge(s.inSync, float64(len(g.InSync)), "0")
+	}
+	for _, n := range view.Nodes {
+		for _, st := range protocol.States() {
+			gauge(s.state, flag(n.State == st), n.Name, string(st))
+		}
+		if n.HeartbeatAgeMS >= 0 {
+			gauge(s.age, (time.Duration(n.HeartbeatAgeMS) * time.Millisecond).Seconds(), n.Name)
+		}
+		for _, g := range n.Groups {
+			gauge(s.lag, float64(g.LagRecords), "0", n.Name)
+		}
+	}
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

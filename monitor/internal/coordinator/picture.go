@@ -1,0 +1,186 @@
+package coordinator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+// picture is what the proxy needs to know, drawn anew after every event.
+type picture struct {
+	primary, address string
+	serving          bool
+	standby          string
+	addresses        map[string]string
+}
+
+// Primary returns the primary of a group, and whether it serves.
+func (c *Coordinator) Primary(protocol.GroupID) (name, address string, serving bool) {
+	p := c.picture.Load()
+	return p.primary, p.address, p.serving
+}
+
+// Standby returns the most advanced in-sync standby, else any that is heard.
+func (c *Coordinator) Standby(protocol.GroupID) (name, address string, ok bool) {
+	p := c.picture.Load()
+	address, ok = p.addresses[p.standby]
+	return p.standby, address, ok
+}
+
+// Replica returns the address of a node.
+func (c *Coordinator) Replica(name string) (address string, ok bool) {
+	address, ok = c.picture.Load().addresses[name]
+	return address, ok
+}
+
+// Nodes returns the names of all nodes.
+func (c *Coordinator) Nodes() []string {
+	return slices.Sorted(maps.Keys(c.picture.Load().addresses))
+}
+
+// redraw publishes a new picture if it differs from the last. Loop only.
+func (c *Coordinator) redraw() {
+	next := c.draw()
+	last := c.picture.Load()
+	if next.primary == last.primary && next.address == last.address && next.serving == last.serving &&
+		next.standby == last.standby && maps.Equal(next.addresses, last.addresses) {
+		return
+	}
+	c.picture.Store(next)
+}
+
+func (c *Coordinator) draw() *picture {
+	p := &picture{addresses: make(map[string]string, len(c.reg.Nodes))}
+	rec := c.reg.Groups[0]
+	var standby protocol.NodeState
+	for _, n := range c.monitor.Nodes() {
+		p.addresses[n.Entry.Name] = n.Entry.Address
+		g := groupOf(n.Report, 0)
+		switch {
+		case n.Entry.UUID == rec.Primary.UUID:
+			p.primary, p.address = n.Entry.Name, n.Entry.Address
+			p.serving = n.Entry.Boot == rec.Primary.Boot && g.Serving && g.Epoch == rec.Epoch && !n.Down
+		case n.Down || n.Heard.IsZero():
+		case p.standby == "" || better(rec, n, standby):
+			p.standby, standby = n.Entry.Name, n
+		}
+	}
+	return p
+}
+
+// better tells whether a is the better standby to read from: in sync first,
+// then by position.
+func better(rec protocol.GroupRecord, a, b protocol.NodeState) bool {
+	rank := func(n protocol.NodeState) int {
+		if rec.IsInSync(n.Entry.UUID) {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), groupOf(a.Report, 0).Position.Compare(groupOf(b.Report, 0).Position)) > 0
+}
+
+func groupOf(n protocol.NodeReport, id protocol.GroupID) protocol.GroupReport {
+	for _, g := range n.Groups {
+		if g.Group == id {
+			return g
+		}
+	}
+	return protocol.GroupReport{Group: id}
+}
+
+// Cluster describes the cluster as this monitor sees it.
+func (c *Coordinator) Cluster() wire.Cluster {
+	leader := c.opts.Registry.LeaderName()
+	out := wire.Cluster{
+		Leader: leader, Term: c.opts.Registry.Term(),
+		Monitors: []wire.MonitorView{{Name: c.opts.Name, Address: c.opts.Address, Leader: leader == c.opts.Name, Reachable: true}},
+		Groups:   []wire.GroupView{}, Nodes: []wire.NodeView{},
+	}
+	// A stopping monitor still says what the registry holds.
+	_ = c.ask(func(now time.Time) {
+		out.Cluster, out.Settings = c.reg.Cluster, c.reg.Settings
+		for _, id := range slices.Sorted(maps.Keys(c.reg.Groups)) {
+			out.Groups = append(out.Groups, c.groupView(id, now))
+		}
+		for _, n := range c.monitor.Nodes() {
+			out.Nodes = append(out.Nodes, c.nodeView(n, now))
+		}
+	})
+	return out
+}
+
+func (c *Coordinator) groupView(id protocol.GroupID, now time.Time) wire.GroupView {
+	rec := c.reg.Groups[id]
+	names := func(us []protocol.UUID) []string {
+		out := make([]string, 0, len(us))
+		for _, u := range us {
+			out = append(out, c.reg.NameOf(u))
+		}
+		slices.Sort(out)
+		return out
+	}
+	prospect := c.monitor.Prospect(id, now)
+	v := wire.GroupView{
+		Group: id, Epoch: rec.Epoch, Version: rec.Version, Serving: c.draw().serving,
+		InSync: names(rec.InSync), Leaving: names(rec.Leaving), Members: names(rec.Members),
+		Failover: wire.FailoverView{Possible: prospect.Candidate != "", Candidate: prospect.Candidate, Reason: prospect.Reason},
+	}
+	if rec.Epoch > 0 {
+		v.Primary = c.reg.NameOf(rec.Primary.UUID)
+	}
+	return v
+}
+
+func (c *Coordinator) nodeView(n protocol.NodeState, now time.Time) wire.NodeView {
+	v := wire.NodeView{
+		Name: n.Entry.Name, UUID: n.Entry.UUID, Boot: n.Entry.Boot, Address: n.Entry.Address, State: n.Report.State,
+		Maintenance: n.Entry.Maintenance, HeartbeatAgeMS: -1, Groups: []wire.NodeGroupView{}, Sees: map[string]string{},
+	}
+	if n.Down || n.Heard.IsZero() {
+		v.State = protocol.StateUnreachable
+	}
+	if !n.Heard.IsZero() {
+		v.HeartbeatAgeMS = now.Sub(n.Heard).Milliseconds()
+	}
+	hb := c.shown[n.Entry.Name]
+	if hb == nil || hb.message.Boot != n.Entry.Boot {
+		return v
+	}
+	v.Disk, v.ClockSkewMS = hb.message.Disk, hb.skew.Milliseconds()
+	if hb.message.Sees != nil {
+		v.Sees = hb.message.Sees
+	}
+	for _, g := range hb.message.Groups {
+		v.Groups = append(v.Groups, c.nodeGroupView(n, g))
+	}
+	return v
+}
+
+func (c *Coordinator) nodeGroupView(n protocol.NodeState, g wire.GroupStatus) wire.NodeGroupView {
+	v := wire.NodeGroupView{Group: g.Group, Role: g.Role, State: g.State, Position: g.Position}
+	if n.Down {
+		v.Role, v.State = protocol.RoleNone, protocol.StateUnreachable // its last word is out of date
+	}
+	rec := c.reg.Groups[g.Group]
+	primary := c.shown[c.reg.NameOf(rec.Primary.UUID)]
+	if primary == nil || n.Entry.UUID == rec.Primary.UUID {
+		return v
+	}
+	for _, pg := range primary.message.Groups {
+		if pg.Group != g.Group {
+			continue
+		}
+		v.LagRecords = max(0, int64(pg.Position.Seq)-int64(g.Position.Seq))
+		for _, p := range pg.Peers {
+			if p.UUID == n.Entry.UUID {
+				v.CopiesBehindMS = p.BehindMS
+			}
+		}
+	}
+	return v
+}

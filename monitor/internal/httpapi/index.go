@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"understudy.example/pkg/wire"
+)
+
+// endpoint is one line of the index.
+type endpoint struct{ methods, path, does string }
+
+func endpoints() []endpoint {
+	return []endpoint{
+		{"GET PATCH", "/v1/state", "the whole map; ?from=primary, standby or a node's name: that replica's copy"},
+		{"GET", "/v1/kv", "a page of keys: ?prefix=&after=&limit="},
+		{"GET PUT DELETE", "/v1/kv/*", "one key"},
+		{"GET", "/v1/cluster", "nodes, groups, monitors and settings now"},
+		{"GET", "/v1/history", "what happened to the cluster"},
+		{"POST", "/v1/nodes/{name}/kill", "end a node's process at once, as a crash would"},
+		{"GET", "/livez", "200 while the process answers"},
+		{"GET", "/readyz", "200 while this monitor can do its work, else 503 and why"},
+		{"GET", "/metrics", "metrics for Prometheus"},
+		{"POST", wire.PathHeartbeat, "for nodes: a heartbeat"},
+		{"POST", wire.PathGroup, "for nodes: a proposal to change an in-sync set"},
+	}
+}
+
+// index lists what can be asked here.
+func index(w http.ResponseWriter, _ *http.Request) {
+	var b strings.Builder
+	b.WriteString("Understudy monitor\n\n")
+	for _, e := range endpoints() {
+		fmt.Fprintf(&b, "%-15s %-22s %s\n", e.methods, e.path, e.does)
+	}
+	text(w, http.StatusOK, strings.TrimSuffix(b.String(), "\n"))
+}

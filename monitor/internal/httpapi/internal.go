@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+// maxMessage bounds the body of an internal message, in bytes.
+const maxMessage = 1 << 20
+
+func (a *API) heartbeat(w http.ResponseWriter, r *http.Request) {
+	hb, err := readHeartbeat(w, r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	assignment, err := a.coordinator.Heartbeat(heartbeatConn(r), hb)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.answer(w, r, assignment)
+}
+
+func readHeartbeat(w http.ResponseWriter, r *http.Request) (*wire.Heartbeat, error) {
+	data, err := readMessage(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return decodeHeartbeat(data)
+}
+
+// decodeHeartbeat reads a heartbeat. Fields that it does not know are left out
+// of account: they are of a newer release with the same format.
+func decodeHeartbeat(data []byte) (*wire.Heartbeat, error) {
+	hb := new(wire.Heartbeat)
+	if err := decode(data, hb, &hb.V); err != nil {
+		return nil, err
+	}
+	if hb.Name == "" || hb.UUID == "" || hb.Boot == (protocol.Boot{}) || hb.Address == "" {
+		return nil, problem.Errorf(problem.BadRequest, "a heartbeat must carry the node's name, uuid, boot and address")
+	}
+	return hb, nil
+}
+
+func (a *API) propose(w http.ResponseWriter, r *http.Request) {
+	data, err := readMessage(w, r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	p := new(wire.Proposal)
+	if err := decode(data, p, &p.V); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	answer, err := a.coordinator.Propose(r.Context(), p)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.answer(w, r, answer)
+}
+
+func readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, problem.Errorf(problem.TooLarge, "the message is over %d bytes", maxMessage)
+	}
+	if err != nil {
+		return nil, problem.Errorf(problem.BadRequest, "the message cannot be read: %v", err)
+	}
+	return data, nil
+}
+
+// decode reads a message whose format version ends up in v. Where the whole
+// cannot be read, the version alone may say why.
+func decode(data []byte, message any, v *int) error {
+	err := json.Unmarshal(data, message)
+	if err == nil {
+		return wire.CheckFormat(*v)
+	}
+	var version struct {
+		V *int `json:"v"`
+	}
+	if json.Unmarshal(data, &version) == nil && version.V != nil {
+		if other := wire.CheckFormat(*version.V); other != nil {
+			return other
+		}
+	}
+	return problem.Errorf(problem.BadRequest, "the message is not valid: %v", err)
+}

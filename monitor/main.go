@@ -1,0 +1,87 @@
+// Command monitor runs a monitor of Understudy: it watches the nodes, proxies
+// clients to the primary, and orders a standby to take over.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"understudy.example/monitor/server"
+	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/problem"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run parses the command line and runs the monitor. It returns the exit code.
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	o, err := options(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return problem.ExitDone
+	}
+	if err == nil {
+		err = o.Validate()
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "monitor: %v\n", err) // nowhere else to say it
+		return problem.ExitUsage
+	}
+	if err := server.Run(ctx, o); err != nil {
+		_, _ = fmt.Fprintf(stderr, "monitor %s: %v\n", o.Name, err)
+		return problem.ExitFailed
+	}
+	return problem.ExitDone
+}
+
+// options reads the command line and the environment.
+func options(args []string, stderr io.Writer) (server.Options, error) {
+	o := server.DefaultOptions()
+	s := &o.Settings
+	fs := flag.NewFlagSet("monitor", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.Name, "name", o.Name, "unique `name` of this monitor")
+	fs.StringVar(&o.Listen, "listen", o.Listen, "`host:port` to listen on")
+	fs.StringVar(&o.Advertise, "advertise", o.Advertise, "`host:port` under which others reach this monitor (default: -listen)")
+	fs.StringVar(&o.Data, "data", o.Data, "data `directory`; it belongs to this monitor alone")
+	fs.BoolVar(&o.Insecure, "insecure", o.Insecure, "allow an address that is not loopback, although nothing is encrypted or asked for")
+	duration(fs, &s.HeartbeatInterval, "heartbeat-interval", "at birth: how often nodes are expected to be heard")
+	duration(fs, &s.HeartbeatExpiry, "heartbeat-expiry", "at birth: silence of a node before it is suspected")
+	fs.IntVar(&s.Retries, "retries", s.Retries, "at birth: probes of a suspected node before it is judged")
+	duration(fs, &s.RetryInterval, "retry-interval", "at birth: time between two of them")
+	fs.IntVar(&s.WantCopies, "want-copies", s.WantCopies, "at birth: members of the group")
+	fs.IntVar(&s.MinCopies, "min-copies", s.MinCopies, "at birth: replicas in sync below which writes are refused")
+	fs.IntVar(&s.Groups, "groups", s.Groups, "at birth, for ever: number of groups")
+	duration(fs, &s.Hold, "hold", "at birth: how long a request may wait")
+	format := fs.String("log-format", "console", "console or json")
+	level := fs.String("log-level", "info", "debug, info, warn or error")
+	if err := daemon.ParseFlags(fs, args); err != nil {
+		return o, err
+	}
+	var err error
+	o.Log, err = daemon.NewLogger(stderr, *format, *level)
+	return o, err
+}
+
+// duration makes a flag of a setting.
+func duration[D ~int64](fs *flag.FlagSet, d *D, name, usage string) {
+	fs.Func(name, fmt.Sprintf("%s (default %s)", usage, time.Duration(*d)), func(text string) error {
+		v, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is not of the form 300ms or 10s", text)
+		}
+		*d = D(v)
+		return nil
+	})
+}

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"understudy.example/monitor/internal/coordinator"
+	"understudy.example/monitor/internal/httpapi"
+	"understudy.example/monitor/internal/proxy"
+	"understudy.example/monitor/internal/registry"
+	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/protocol"
+)
+
+// grace bounds how long requests under way may take to end when a monitor
+// stops.
+const grace = 2 * time.Second
+
+// Run runs a monitor until ctx ends, which is no error, or until it cannot go
+// on: then the error says why.
+func Run(ctx context.Context, o Options) (err error) {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	log := o.Log.With().Str("monitor", o.Name).Logger()
+	ln, err := o.Network.Listen(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	m, err := open(ctx, o, log, metrics)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer func() { err = errors.Join(err, m.registry.Close()) }()
+	defer m.proxy.Close()
+	log.Info().Str("address", o.address()).Str("data", o.Data).Msg("monitor starting")
+
+	g := daemon.NewGroup(ctx, log)
+	g.Go("coordinator", m.coordinator.Run)
+	g.Go("http", func(ctx context.Context) error {
+		return daemon.Serve(ctx, ln, daemon.HTTPOptions{
+			Handler: m.api, ConnContext: m.api.ConnContext, ConnState: m.api.ConnState, Log: log, Grace: grace,
+		})
+	})
+	g.Go("registry watch", func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.registry.Failed():
+			return fmt.Errorf("the registry cannot go on: %w", m.registry.Err())
+		}
+	})
+	err = g.Wait()
+	log.Info().Err(err).Msg("monitor stopped")
+	return err
+}
+
+// monitor is the parts of a running daemon.
+type monitor struct {
+	registry    *registry.Registry
+	coordinator *coordinator.Coordinator
+	proxy       *proxy.Proxy
+	api         *httpapi.API
+}
+
+func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheus.Registry) (*monitor, error) {
+	measures, err := coordinator.NewMetrics(metrics)
+	err = errors.Join(err, daemon.RegisterBuildInfo(metrics, "monitor"),
+		metrics.Register(collectors.NewGoCollector()),
+		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	m := &monitor{}
+	// The registry speaks before it has been handed to the coordinator, and the
+	// coordinator needs it to begin: what comes too early waits in late.
+	late := &relay{ready: make(chan struct{})}
+	m.registry, err = registry.Open(ctx, registry.Options{
+		Name: o.Name, Dir: o.Data, Settings: o.Settings, Log: log.With().Str("component", "registry").Logger(),
+		OnChange: late.changed, OnLeader: late.leads,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.coordinator = coordinator.New(coordinator.Options{
+		Name: o.Name, Address: o.address(), Registry: m.registry, Config: o.Protocol, Dial: o.Network.Dial,
+		Retargeted: func() { m.proxy.Retarget() }, Metrics: measures,
+		Log: log.With().Str("component", "coordinator").Logger(),
+	})
+	m.proxy = proxy.New(proxy.Options{
+		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Registerer: metrics,
+	})
+	m.api = httpapi.New(httpapi.Options{
+		Coordinator: m.coordinator, Proxy: m.proxy, Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),
+		ConnClosed: m.coordinator.ConnClosed, Log: log,
+	})
+	if err := metrics.Register(m.coordinator.Collector()); err != nil {
+		return nil, errors.Join(fmt.Errorf("register metrics: %w", err), m.registry.Close())
+	}
+	late.coordinator = m.coordinator
+	close(late.ready)
+	tellDifferences(o.Settings, m.registry.State(), log)
+	return m, nil
+}
+
+// relay passes the registry's word on once there is somebody to take it.
+// Before, it drops it: the coordinator reads the newest state when it begins.
+type relay struct {
+	ready       chan struct{}
+	coordinator *coordinator.Coordinator // set before ready is closed
+}
+
+func (r *relay) changed(reg protocol.Registry) {
+	select {
+	case <-r.ready:
+		r.coordinator.RegistryChanged(reg)
+	default:
+	}
+}
+
+func (r *relay) leads(leads bool) {
+	select {
+	case <-r.ready:
+		r.coordinator.LeaderChanged(leads)
+	default:
+	}
+}
+
+// tellDifferences says where the command line differs from the registry, whose
+// settings hold.
+func tellDifferences(flags protocol.Settings, reg protocol.Registry, log zerolog.Logger) {
+	if reg.Cluster != "" && flags != reg.Settings {
+		log.Warn().Interface("registry", reg.Settings).Interface("flags", flags).
+			Msg("settings of the command line differ from the cluster's, which hold")
+	}
+}

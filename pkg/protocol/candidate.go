@@ -1,0 +1,116 @@
+package protocol
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// choose returns who may take over now: an in-sync replica with a healthy disk
+// that was just heard, by priority, then position, then name. Without one it
+// returns a sentence that names who is waited for. A primary that has started
+// anew is cold, and comes last.
+func (s *situation) choose(includePrimary bool) (*watch, string) {
+	var ready []*watch
+	var awaited []string
+	for _, u := range s.rec.InSync {
+		w := s.m.byUUID(u)
+		if u == s.rec.Primary.UUID && !includePrimary {
+			if w == nil || w.down {
+				awaited = append(awaited, s.why(u, w))
+			}
+			continue
+		}
+		if why := s.why(u, w); why != "" {
+			awaited = append(awaited, why)
+			continue
+		}
+		ready = append(ready, w)
+	}
+	if stay := slices.DeleteFunc(slices.Clone(ready), func(w *watch) bool { return s.rec.IsLeaving(w.entry.UUID) }); len(stay) > 0 {
+		ready = stay
+	}
+	if len(ready) == 0 {
+		return nil, s.awaiting(awaited)
+	}
+	slices.SortFunc(ready, s.compare)
+	return ready[0], ""
+}
+
+func (s *situation) compare(a, b *watch) int {
+	return cmp.Or(
+		cmp.Compare(s.cold(a), s.cold(b)),
+		-cmp.Compare(a.entry.Priority, b.entry.Priority),
+		-a.report.group(s.id).Position.Compare(b.report.group(s.id).Position),
+		strings.Compare(a.name, b.name),
+	)
+}
+
+func (s *situation) cold(w *watch) int {
+	if w.entry.UUID == s.rec.Primary.UUID {
+		return 1
+	}
+	return 0
+}
+
+// why returns what keeps an in-sync replica from taking over, as a sentence
+// that says what would end it; "" if nothing does.
+func (s *situation) why(u UUID, w *watch) string {
+	expiry := time.Duration(s.m.reg.Settings.HeartbeatExpiry)
+	switch {
+	case w == nil:
+		return s.m.reg.NameOf(u) + " has an empty data directory in place of the one that was in sync: bring the old one back"
+	case w.down:
+		return w.name + " is down: start it again"
+	case w.heard.IsZero() || s.now.Sub(w.heard) > expiry:
+		return w.name + " has not been heard: check it and its network"
+	case w.report.State == StateCorrupt:
+		return w.name + " has a damaged journal: another copy is needed"
+	case w.report.DiskFailed != "":
+		return w.name + " has given up its disk (" + w.report.DiskFailed + ")"
+	case w.report.DiskAge >= s.m.cfg.DiskStall:
+		return w.name + " waits for its disk: check it"
+	case w.report.DiskFull:
+		return w.name + " has a full disk: make room on it"
+	case w.entry.Maintenance:
+		return w.name + " is in maintenance: end that with client -maintenance " + w.name + "=off"
+	case w.entry.Priority == 0:
+		return w.name + " has priority 0, so it is never promoted"
+	}
+	return ""
+}
+
+func (s *situation) awaiting(awaited []string) string {
+	if len(awaited) == 0 {
+		return "no other replica is in sync: only " + s.m.reg.NameOf(s.rec.Primary.UUID) + " holds every acknowledged write"
+	}
+	return "no replica that holds every acknowledged write can take over now: " + strings.Join(awaited, "; ")
+}
+
+// Prospect says whether a failover of a group is possible now.
+type Prospect struct {
+	Candidate string // empty: none
+	Reason    string // why not, and what would end it
+	Rule      string // the rule that applies now
+}
+
+// Prospect returns what would happen if the primary of a group died now, or,
+// while it cannot serve, what a takeover waits for.
+func (m *Monitor) Prospect(id GroupID, now time.Time) Prospect {
+	s := m.situation(id, now)
+	p := Prospect{Rule: s.g.rule, Reason: s.g.refusal}
+	if p.Reason != "" {
+		return p
+	}
+	if s.rec.Epoch == 0 {
+		p.Reason = "the group has no primary yet"
+		return p
+	}
+	if w, why := s.choose(s.cause() == "primary-restarted"); w != nil {
+		p.Candidate = w.name
+	} else {
+		p.Reason = why
+	}
+	return p
+}

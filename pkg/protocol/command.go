@@ -1,0 +1,114 @@
+package protocol
+
+import (
+	"fmt"
+	"time"
+)
+
+// Command is one change asked of the registry. Exactly one field beside At is
+// set. Commands are pure and deterministic: everything they need is in them.
+type Command struct {
+	At            time.Time       `json:"at"` // for the history only
+	Found         *Found          `json:"found,omitempty"`
+	Register      *Register       `json:"register,omitempty"`
+	Promote       *Promote        `json:"promote,omitempty"`
+	ChangeInSync  *ChangeInSync   `json:"change_in_sync,omitempty"`
+	SetMembers    *SetMembers     `json:"set_members,omitempty"`
+	SetMaintained *SetMaintenance `json:"set_maintenance,omitempty"`
+	SetConfig     *SetConfig      `json:"set_config,omitempty"`
+	Note          *HistoryEvent   `json:"note,omitempty"`
+}
+
+// Found gives an empty registry its random cluster id and its settings. It is
+// refused on a registry that has them.
+type Found struct {
+	Cluster  string   `json:"cluster"`
+	Settings Settings `json:"settings"`
+}
+
+// Register enters a node, or a new boot, uuid or address of a known name.
+type Register struct {
+	Node NodeEntry `json:"node"`
+	// Epoch is the highest epoch that the node has accepted in any group, and
+	// Empty tells whether its journals hold nothing.
+	Epoch Epoch `json:"epoch"`
+	Empty bool  `json:"empty"`
+}
+
+// Promote makes a replica the primary of the next epoch. The replica must be
+// in the in-sync set when the command is applied; the set stays as it is.
+type Promote struct {
+	Group   GroupID     `json:"group"`
+	Version Version     `json:"version"`
+	Primary ReplicaBoot `json:"primary"`
+	Down    []UUID      `json:"down,omitempty"`
+	Reason  string      `json:"reason"`
+}
+
+// ChangeInSync replaces the in-sync set. Only the primary of the record asks
+// for it, and the set always holds the primary itself.
+type ChangeInSync struct {
+	Group   GroupID     `json:"group"`
+	Version Version     `json:"version"`
+	Epoch   Epoch       `json:"epoch"`
+	Primary ReplicaBoot `json:"primary"`
+	InSync  []UUID      `json:"in_sync"`
+	Reason  string      `json:"reason"`
+}
+
+// SetMembers replaces the members of a group. A former member that is in sync
+// is marked as leaving.
+type SetMembers struct {
+	Group   GroupID `json:"group"`
+	Version Version `json:"version"`
+	Members []UUID  `json:"members"`
+	Reason  string  `json:"reason"`
+}
+
+// SetMaintenance marks a node as kept out of the in-sync sets, or ends that.
+type SetMaintenance struct {
+	Node string `json:"node"`
+	On   bool   `json:"on"`
+}
+
+// SetConfig replaces the settings.
+type SetConfig struct {
+	Settings Settings `json:"settings"`
+}
+
+// Refusal is why the registry did not apply a command: a code from a closed
+// list and a sentence for people.
+type Refusal struct {
+	Code   RefusalCode
+	Detail string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Detail }
+
+// RefusalCode is one of the closed list of reasons for a refusal. Each is also
+// a code of the HTTP interface.
+type RefusalCode string
+
+// The reasons for a refusal.
+const (
+	RefuseStaleVersion   RefusalCode = "stale_version"
+	RefuseWrongCluster   RefusalCode = "wrong_cluster"
+	RefuseDuplicateNode  RefusalCode = "duplicate_node"
+	RefuseRegistryBehind RefusalCode = "registry_behind"
+	RefuseWouldLoseData  RefusalCode = "would_lose_data"
+	RefuseNotPrimary     RefusalCode = "not_primary"
+	RefuseBadRequest     RefusalCode = "bad_request"
+)
+
+// RefusalCodes lists every reason for a refusal.
+func RefusalCodes() []RefusalCode {
+	return []RefusalCode{
+		RefuseStaleVersion, RefuseWrongCluster, RefuseDuplicateNode, RefuseRegistryBehind,
+		RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest,
+	}
+}
+
+func refuse(code RefusalCode, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,274 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+)
+
+// MonitorConfig holds the monitor's bounds that are no cluster settings.
+type MonitorConfig struct {
+	// FastInterval is the pause between retries after a refused or closed
+	// connection.
+	FastInterval time.Duration
+	// BirthWait is how long the first node of an empty registry is waited with.
+	BirthWait time.Duration
+	// DiskStall is how long a primary's disk may leave an append unanswered
+	// while a healthy standby is in sync.
+	DiskStall time.Duration
+	// ProposeAgain is how long a command may stay without an outcome before it
+	// is decided on anew.
+	ProposeAgain time.Duration
+	// SleptAfter is the gap between two ticks after which the monitor counts
+	// as having slept, and re-learns before it judges.
+	SleptAfter time.Duration
+}
+
+// DefaultMonitorConfig returns the bounds that the promises are stated for.
+func DefaultMonitorConfig() MonitorConfig {
+	return MonitorConfig{
+		FastInterval: 20 * time.Millisecond,
+		BirthWait:    time.Second,
+		DiskStall:    2 * time.Second,
+		ProposeAgain: 500 * time.Millisecond,
+		SleptAfter:   150 * time.Millisecond,
+	}
+}
+
+// NodeReport is what a node says of itself, in a heartbeat or in the answer to
+// a probe.
+type NodeReport struct {
+	Cluster    string // empty before the node has joined one
+	Name       string
+	UUID       UUID
+	Boot       Boot
+	Address    string
+	Priority   int
+	State      State
+	DiskFull   bool
+	DiskFailed string        // why the node gave its disk up
+	DiskAge    time.Duration // age of its oldest append that the disk has not answered
+	Groups     []GroupReport
+}
+
+// GroupReport is one replica as it sees itself.
+type GroupReport struct {
+	Group    GroupID
+	Epoch    Epoch // the highest accepted
+	Position Position
+	Serving  bool
+}
+
+func (n NodeReport) group(id GroupID) GroupReport {
+	for _, g := range n.Groups {
+		if g.Group == id {
+			return g
+		}
+	}
+	return GroupReport{Group: id}
+}
+
+func (n NodeReport) epoch() Epoch {
+	var e Epoch
+	for _, g := range n.Groups {
+		e = max(e, g.Epoch)
+	}
+	return e
+}
+
+func (n NodeReport) empty() bool {
+	return !slices.ContainsFunc(n.Groups, func(g GroupReport) bool { return g.Position.Seq > 0 || g.Epoch > 0 })
+}
+
+// MonitorEffectKind says what the monitor's shell is to do.
+type MonitorEffectKind uint8
+
+// The monitor's effects.
+const (
+	// MonitorProbe asks Node at Address for its heartbeat on a fresh
+	// connection, and reports by Heard and ProbeDone.
+	MonitorProbe MonitorEffectKind = iota + 1
+	// MonitorPropose applies Command to the registry.
+	MonitorPropose
+	// MonitorLog tells the story: Text, about Node.
+	MonitorLog
+	// MonitorFailover tells that a failover is complete: Report.
+	MonitorFailover
+)
+
+// MonitorEffect is one thing for the monitor's shell to do.
+type MonitorEffect struct {
+	Kind    MonitorEffectKind
+	Node    string
+	Address string
+	Probe   uint64 // number of the probe
+	Command Command
+	Level   LogLevel
+	Group   GroupID
+	Text    string
+	Detail  string
+	Retry   int // of Retries, for the retry messages
+	Retries int
+	Report  Failover
+}
+
+// LogLevel grades what the monitor tells.
+type LogLevel uint8
+
+// The levels of MonitorLog.
+const (
+	LogInfo LogLevel = iota
+	LogWarn
+	LogError
+)
+
+// Failover is the measured story of one change of the primary. Times are the
+// deciding monitor's.
+type Failover struct {
+	Group     GroupID
+	Epoch     Epoch // the new one
+	From, To  string
+	Cause     string
+	LastHeard time.Time // last sign of life of the old primary
+	Suspected time.Time
+	Declared  time.Time
+	Committed time.Time
+	Accepted  time.Time // the candidate was heard in the new epoch
+	Serving   time.Time
+}
+
+// Timeline returns the milliseconds from the last sign of life to each step
+// that was seen.
+func (f Failover) Timeline() map[string]float64 {
+	out := map[string]float64{}
+	for _, s := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"suspected", f.Suspected},
+		{"declared", f.Declared},
+		{"committed", f.Committed},
+		{"accepted", f.Accepted},
+		{"serving", f.Serving},
+	} {
+		if !s.at.IsZero() {
+			out[s.name] = float64(s.at.Sub(f.LastHeard).Microseconds()) / 1000
+		}
+	}
+	return out
+}
+
+// Monitor is the state machine of one monitor: it watches nodes and decides,
+// by the rules of [Rules], what is asked of the registry. It is not safe for
+// concurrent use; one goroutine owns it.
+type Monitor struct {
+	cfg    MonitorConfig
+	reg    Registry
+	leader bool
+	awake  time.Time // nobody is judged before one expiry after it
+	nodes  map[string]*watch
+	groups map[GroupID]*groupWatch
+	// firstHeard is when the first node of an empty registry was heard.
+	firstHeard time.Time
+	probes     uint64
+	lastTick   time.Time
+	out        []MonitorEffect
+}
+
+// groupWatch is what the monitor remembers of a group beside its record.
+type groupWatch struct {
+	rule     string // that applied last
+	refusal  string // why the last wish to promote was refused
+	failover *Failover
+	// proposed and proposedOn: a command that was decided on a version waits
+	// for its outcome.
+	proposed   time.Time
+	proposedOn Version
+}
+
+// NewMonitor returns the machine of a monitor that has just started.
+func NewMonitor(cfg MonitorConfig, reg Registry, now time.Time) *Monitor {
+	m := &Monitor{
+		cfg: cfg, awake: now, lastTick: now,
+		nodes: map[string]*watch{}, groups: map[GroupID]*groupWatch{},
+	}
+	m.adopt(reg, now)
+	return m
+}
+
+// Effects returns what is to be done, in order, and forgets it. The slice is
+// valid until the next event.
+func (m *Monitor) Effects() []MonitorEffect {
+	out := m.out
+	m.out = nil
+	return out
+}
+
+func (m *Monitor) emit(e MonitorEffect) { m.out = append(m.out, e) }
+
+func (m *Monitor) log(level LogLevel, node, text, detail string) {
+	m.emit(MonitorEffect{Kind: MonitorLog, Level: level, Node: node, Text: text, Detail: detail})
+}
+
+// Lead tells whether this monitor leads the registry. Only the leader decides.
+func (m *Monitor) Lead(leader bool, now time.Time) {
+	m.leader = leader
+	m.judge(now)
+}
+
+// Registry hands the monitor the registry's newest state.
+func (m *Monitor) Registry(reg Registry, now time.Time) {
+	m.adopt(reg, now)
+	m.judge(now)
+}
+
+func (m *Monitor) adopt(reg Registry, now time.Time) {
+	for id, rec := range reg.Groups {
+		g := m.group(id)
+		if f := g.failover; f != nil && f.Epoch > 0 && rec.Epoch >= f.Epoch && f.Committed.IsZero() {
+			f.Committed = now
+		}
+	}
+	m.reg = reg
+	for name, entry := range reg.Nodes {
+		w := m.watch(name)
+		w.adoptEntry(entry)
+	}
+}
+
+func (m *Monitor) group(id GroupID) *groupWatch {
+	g := m.groups[id]
+	if g == nil {
+		g = &groupWatch{}
+		m.groups[id] = g
+	}
+	return g
+}
+
+// Tick lets time pass. The shell calls it every 10 ms or so.
+func (m *Monitor) Tick(now time.Time) {
+	if now.Sub(m.lastTick) > m.cfg.SleptAfter {
+		m.log(LogWarn, "", "monitor slept, learning anew before it judges", now.Sub(m.lastTick).String())
+		m.awake = now
+		for _, w := range m.nodes {
+			w.suspicion = nil
+		}
+	}
+	m.lastTick = now
+	for _, name := range sortedKeys(m.nodes) {
+		m.tickNode(m.nodes[name], now)
+	}
+	m.judge(now)
+}
+
+// Learning tells whether the monitor has just started or slept, and judges
+// nobody yet.
+func (m *Monitor) Learning(now time.Time) bool {
+	return now.Sub(m.awake) < time.Duration(m.reg.Settings.HeartbeatExpiry)
+}
+
+// judge applies the first rule that fits to every group.
+func (m *Monitor) judge(now time.Time) {
+	for id := range max(1, m.reg.Settings.Groups) {
+		m.judgeGroup(GroupID(id), now)
+	}
+}

@@ -1,0 +1,76 @@
+package protocol
+
+import (
+	"fmt"
+	"time"
+)
+
+// Settings are the cluster's settings. They are flags at birth; afterwards the
+// registry's values hold.
+type Settings struct {
+	HeartbeatInterval Duration `json:"heartbeat_interval"`
+	HeartbeatExpiry   Duration `json:"heartbeat_expiry"`
+	Retries           int      `json:"retries"`
+	RetryInterval     Duration `json:"retry_interval"`
+	WantCopies        int      `json:"want_copies"`
+	MinCopies         int      `json:"min_copies"`
+	Groups            int      `json:"groups"`
+	Hold              Duration `json:"hold"`
+	Paused            bool     `json:"paused,omitempty"` // no automatic failover
+}
+
+// DefaultSettings returns the settings that the promises are stated for.
+func DefaultSettings() Settings {
+	return Settings{
+		HeartbeatInterval: Duration(100 * time.Millisecond),
+		HeartbeatExpiry:   Duration(300 * time.Millisecond),
+		Retries:           3,
+		RetryInterval:     Duration(50 * time.Millisecond),
+		WantCopies:        2,
+		MinCopies:         1,
+		Groups:            1,
+		Hold:              Duration(10 * time.Second),
+	}
+}
+
+// Validate checks every setting and the relations between them.
+func (s Settings) Validate() error {
+	switch {
+	case s.HeartbeatInterval < Duration(10*time.Millisecond):
+		return fmt.Errorf("heartbeat-interval %s is too short: at least 10ms", s.HeartbeatInterval)
+	case s.HeartbeatInterval > s.HeartbeatExpiry/2:
+		return fmt.Errorf("heartbeat-expiry %s must be at least twice the heartbeat-interval %s, or one late heartbeat raises a suspicion", s.HeartbeatExpiry, s.HeartbeatInterval)
+	case s.Retries < 1 || s.Retries > 100:
+		return fmt.Errorf("retries %d is out of range: 1 to 100", s.Retries)
+	case s.RetryInterval < Duration(5*time.Millisecond) || s.RetryInterval/10 > s.HeartbeatExpiry:
+		return fmt.Errorf("retry-interval %s is out of range: 5ms to ten times the heartbeat-expiry", s.RetryInterval)
+	case s.WantCopies < 1 || s.WantCopies > 9:
+		return fmt.Errorf("want-copies %d is out of range: 1 to 9", s.WantCopies)
+	case s.MinCopies < 1 || s.MinCopies > s.WantCopies:
+		return fmt.Errorf("min-copies %d is out of range: 1 to want-copies (%d)", s.MinCopies, s.WantCopies)
+	case s.Groups != 1:
+		return fmt.Errorf("groups %d is not supported by this version: 1", s.Groups)
+	case s.Hold < Duration(100*time.Millisecond) || s.Hold > Duration(5*time.Minute):
+		return fmt.Errorf("hold %s is out of range: 100ms to 5m", s.Hold)
+	}
+	return nil
+}
+
+// Duration is a [time.Duration] that is written "300ms" in JSON.
+type Duration time.Duration
+
+// String returns the duration as "300ms".
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("duration %q is not of the form 300ms or 10s", b)
+	}
+	*d = Duration(v)
+	return nil
+}

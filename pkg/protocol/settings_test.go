@@ -1,0 +1,70 @@
+package protocol
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDefaultSettingsAreValid(t *testing.T) {
+	require.NoError(t, DefaultSettings().Validate())
+}
+
+func TestSettingsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Settings)
+		says   string
+	}{
+		"interval too short":    {func(s *Settings) { s.HeartbeatInterval = Duration(9 * time.Millisecond) }, "at least 10ms"},
+		"interval missing":      {func(s *Settings) { s.HeartbeatInterval = 0 }, "at least 10ms"},
+		"interval near expiry":  {func(s *Settings) { s.HeartbeatInterval = s.HeartbeatExpiry/2 + 1 }, "at least twice"},
+		"interval beyond bound": {func(s *Settings) { s.HeartbeatInterval = math.MaxInt64 }, "at least twice"},
+		"no retry":              {func(s *Settings) { s.Retries = 0 }, "1 to 100"},
+		"too many retries":      {func(s *Settings) { s.Retries = 101 }, "1 to 100"},
+		"retries too close":     {func(s *Settings) { s.RetryInterval = Duration(4 * time.Millisecond) }, "5ms"},
+		"retries too far apart": {func(s *Settings) { s.RetryInterval = 11 * s.HeartbeatExpiry }, "ten times"},
+		"no copy":               {func(s *Settings) { s.WantCopies = 0 }, "1 to 9"},
+		"too many copies":       {func(s *Settings) { s.WantCopies = 10 }, "1 to 9"},
+		"no least copy":         {func(s *Settings) { s.MinCopies = 0 }, "1 to want-copies"},
+		"more than wanted":      {func(s *Settings) { s.MinCopies = s.WantCopies + 1 }, "1 to want-copies (2)"},
+		"no group":              {func(s *Settings) { s.Groups = 0 }, "not supported"},
+		"hold too short":        {func(s *Settings) { s.Hold = Duration(99 * time.Millisecond) }, "100ms to 5m"},
+		"hold too long":         {func(s *Settings) { s.Hold = Duration(5*time.Minute + 1) }, "100ms to 5m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := DefaultSettings()
+			c.change(&s)
+			require.ErrorContains(t, s.Validate(), c.says)
+		})
+	}
+}
+
+func TestSettingsAtTheirBoundsAreTaken(t *testing.T) {
+	for name, change := range map[string]func(*Settings){
+		"interval": func(s *Settings) { s.HeartbeatInterval = s.HeartbeatExpiry / 2 },
+		"retry":    func(s *Settings) { s.RetryInterval = 10 * s.HeartbeatExpiry },
+		"copies":   func(s *Settings) { s.WantCopies, s.MinCopies = 9, 9 },
+		"hold":     func(s *Settings) { s.Hold = Duration(5 * time.Minute) },
+		"expiry":   func(s *Settings) { s.HeartbeatExpiry = math.MaxInt64 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := DefaultSettings()
+			change(&s)
+			require.NoError(t, s.Validate())
+		})
+	}
+}
+
+func TestDuration(t *testing.T) {
+	b, err := json.Marshal(Duration(300 * time.Millisecond))
+	require.NoError(t, err)
+	require.Equal(t, `"300ms"`, string(b))
+	var d Duration
+	require.NoError(t, json.Unmarshal([]byte(`"1m30s"`), &d))
+	require.Equal(t, Duration(90*time.Second), d)
+	require.ErrorContains(t, json.Unmarshal([]byte(`"300"`), &d), "300ms or 10s")
+	require.Error(t, json.Unmarshal([]byte(`300`), &d))
+}

@@ -1,0 +1,218 @@
+// Package wire holds the typed messages that the roles exchange over HTTP. Each
+// carries the version of its format; their JSON is pinned by golden files.
+package wire
+
+import (
+	"time"
+
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+)
+
+// Format is the version of the messages of this package.
+const Format = 1
+
+// CheckFormat refuses a message of another format.
+func CheckFormat(v int) error {
+	if v != Format {
+		return problem.Errorf(problem.UnsupportedVersion, "the message has format %d, and this process speaks format %d: run the same release everywhere", v, Format)
+	}
+	return nil
+}
+
+// Paths of the internal interface.
+const (
+	PathHeartbeat = "/v1/heartbeat"      // POST at a monitor: Heartbeat → Assignment
+	PathProbe     = "/heartbeat"         // GET at a node: → Heartbeat
+	PathAssign    = "/internal/assign"   // POST at a node: Assignment → Heartbeat
+	PathGroup     = "/internal/group"    // POST at a monitor: Proposal → ProposalAnswer
+	PathStream    = "/internal/stream"   // Upgrade at a node
+	PathSnapshot  = "/internal/snapshot" // GET at a node
+)
+
+// Request and answer headers of the client API.
+const (
+	HeaderNode        = "Understudy-Node"        // name of the node that answered
+	HeaderPosition    = "Understudy-Position"    // position of the answered state; on a request: the least wanted
+	HeaderCopies      = "Understudy-Copies"      // replicas that hold the write durably
+	HeaderConsistency = "Understudy-Consistency" // linearizable, session or stale
+	HeaderGroup       = "Understudy-Group"       // the group, where it is not 0
+)
+
+// Levels of HeaderConsistency.
+const (
+	Linearizable = "linearizable"
+	Session      = "session"
+	Stale        = "stale"
+)
+
+// Heartbeat is what a node says of itself, every heartbeat interval to every
+// monitor and to whoever asks for it.
+type Heartbeat struct {
+	V        int               `json:"v"`
+	Cluster  string            `json:"cluster"` // empty before the node has joined one
+	Name     string            `json:"name"`
+	UUID     protocol.UUID     `json:"uuid"`
+	Boot     protocol.Boot     `json:"boot"`
+	Address  string            `json:"address"`
+	Priority int               `json:"priority"`
+	Sent     time.Time         `json:"sent"` // the node's wall clock: shown, never trusted
+	State    protocol.State    `json:"state"`
+	Disk     Disk              `json:"disk"`
+	Groups   []GroupStatus     `json:"groups"`
+	Sees     map[string]string `json:"sees,omitempty"` // NAME: up or down
+}
+
+// Disk is the condition of a node's disk.
+type Disk struct {
+	// OldestUnsyncedMS is the age of the oldest append or write probe that the
+	// disk has not answered yet.
+	OldestUnsyncedMS int64  `json:"oldest_unsynced_ms"`
+	Full             bool   `json:"full,omitempty"`
+	Failed           string `json:"failed,omitempty"` // why the node gave the disk up
+}
+
+// GroupStatus is one replica as it sees itself.
+type GroupStatus struct {
+	Group    protocol.GroupID  `json:"group"`
+	Role     protocol.Role     `json:"role"`
+	State    protocol.State    `json:"state"`
+	Epoch    protocol.Epoch    `json:"epoch"`    // the highest accepted
+	Version  protocol.Version  `json:"version"`  // of the record it goes by
+	Position protocol.Position `json:"position"` // end of its journal
+	Durable  protocol.Seq      `json:"durable"`
+	Commit   protocol.Seq      `json:"commit"`
+	Serving  bool              `json:"serving"` // a primary whose epoch-start is committed
+	// Peers is, at a primary, what it knows of each standby's stream.
+	Peers []PeerStatus `json:"peers,omitempty"`
+}
+
+// PeerStatus is a standby as its primary sees it.
+type PeerStatus struct {
+	UUID      protocol.UUID `json:"uuid"`
+	Connected bool          `json:"connected"`
+	InView    bool          `json:"in_view"`
+	Durable   protocol.Seq  `json:"durable"`
+	BehindMS  int64         `json:"behind_ms"` // age of the oldest record it has not acknowledged
+}
+
+// NodeInfo is how members find each other.
+type NodeInfo struct {
+	Name    string        `json:"name"`
+	UUID    protocol.UUID `json:"uuid"`
+	Boot    protocol.Boot `json:"boot"`
+	Address string        `json:"address"`
+}
+
+// Assignment is the registry's word to a node: the answer to a heartbeat, and
+// pushed at once when a record changes.
+type Assignment struct {
+	V        int                    `json:"v"`
+	Cluster  string                 `json:"cluster"`
+	Groups   []protocol.GroupRecord `json:"groups"`
+	Nodes    []NodeInfo             `json:"nodes"`
+	Settings protocol.Settings      `json:"settings"`
+}
+
+// Proposal is a primary's wish to change the in-sync set.
+type Proposal struct {
+	V       int                   `json:"v"`
+	Cluster string                `json:"cluster"`
+	Change  protocol.ChangeInSync `json:"change"`
+}
+
+// ProposalAnswer carries the record after the proposal was judged. The primary
+// learns the outcome from records alone, of which this is one.
+type ProposalAnswer struct {
+	V      int                  `json:"v"`
+	Record protocol.GroupRecord `json:"record"`
+}
+
+// Cluster is the answer of GET /v1/cluster at a monitor.
+type Cluster struct {
+	Cluster  string            `json:"cluster"`
+	Leader   string            `json:"leader"`
+	Term     uint64            `json:"term"`
+	Monitors []MonitorView     `json:"monitors"`
+	Groups   []GroupView       `json:"groups"`
+	Nodes    []NodeView        `json:"nodes"`
+	Settings protocol.Settings `json:"settings"`
+}
+
+// MonitorView is one monitor.
+type MonitorView struct {
+	Name      string `json:"name"`
+	Address   string `json:"address"`
+	Leader    bool   `json:"leader"`
+	Reachable bool   `json:"reachable"`
+}
+
+// GroupView is one group, with names where people read.
+type GroupView struct {
+	Group    protocol.GroupID `json:"group"`
+	Epoch    protocol.Epoch   `json:"epoch"`
+	Version  protocol.Version `json:"version"`
+	Primary  string           `json:"primary"`
+	Serving  bool             `json:"serving"`
+	InSync   []string         `json:"in_sync"`
+	Leaving  []string         `json:"leaving,omitempty"`
+	Members  []string         `json:"members"`
+	Failover FailoverView     `json:"failover"`
+}
+
+// FailoverView says whether a failover is possible now, and if not, why.
+type FailoverView struct {
+	Possible  bool   `json:"possible"`
+	Candidate string `json:"candidate"`
+	Reason    string `json:"reason"`
+}
+
+// NodeView is one node as the monitor sees it.
+type NodeView struct {
+	Name           string            `json:"name"`
+	UUID           protocol.UUID     `json:"uuid"`
+	Boot           protocol.Boot     `json:"boot"`
+	Address        string            `json:"address"`
+	State          protocol.State    `json:"state"`
+	Maintenance    bool              `json:"maintenance"`
+	Groups         []NodeGroupView   `json:"groups"`
+	HeartbeatAgeMS int64             `json:"heartbeat_age_ms"` // -1: not heard yet
+	ClockSkewMS    int64             `json:"clock_skew_ms"`
+	Disk           Disk              `json:"disk"`
+	Sees           map[string]string `json:"sees"`
+}
+
+// NodeGroupView is one replica as the monitor sees it.
+type NodeGroupView struct {
+	Group          protocol.GroupID  `json:"group"`
+	Role           protocol.Role     `json:"role"`
+	State          protocol.State    `json:"state"`
+	Position       protocol.Position `json:"position"`
+	LagRecords     int64             `json:"lag_records"`
+	CopiesBehindMS int64             `json:"copies_behind_ms"`
+}
+
+// History is the answer of GET /v1/history at a monitor.
+type History struct {
+	Cluster string                  `json:"cluster"`
+	Events  []protocol.HistoryEvent `json:"events"`
+}
+
+// Killed is the answer of POST /v1/nodes/{name}/kill at a monitor.
+type Killed struct {
+	Node string `json:"node"`
+}
+
+// Page is the answer of GET /v1/kv.
+type Page struct {
+	Items []Item `json:"items"`
+	Next  string `json:"next,omitempty"` // pass as after= for the next page; empty: there is none
+}
+
+// Item is one key of a page. Exactly one of Value and Base64 is set.
+type Item struct {
+	Key    string  `json:"key"`
+	Value  *string `json:"value,omitempty"`
+	Base64 *string `json:"base64,omitempty"`
+	ETag   string  `json:"etag"`
+}
