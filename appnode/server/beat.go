@@ -69,17 +69,17 @@ func (n *node) beatOnce(ctx context.Context, monitor string) error {
 	return n.assign(&a)
 }
 
-// post sends one message to a monitor and reads the answer into out.
-func (n *node) post(ctx context.Context, limit time.Duration, monitor, path string, message, out any) error {
+// post sends one message to a monitor or a node and reads the answer into out.
+func (n *node) post(ctx context.Context, limit time.Duration, address, path string, message, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	body, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("encode for %s: %w", path, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+monitor+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("monitor address %q: %w", monitor, err)
+		return fmt.Errorf("address %q: %w", address, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := n.client.Do(req)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,8 +31,9 @@ type node struct {
 	corrupt string           // why it is
 	client  *http.Client
 
-	// known is the registry's newest word.
-	known atomic.Pointer[wire.Assignment]
+	// known is the registry's newest word. It is replaced under knowing.
+	known   atomic.Pointer[wire.Assignment]
+	knowing sync.Mutex
 	// probeSince is when the disk probe under way began, in nanoseconds since
 	// started; 0: none is.
 	probeSince atomic.Int64
@@ -40,6 +42,7 @@ type node struct {
 	nudges   []chan struct{} // one for each monitor, capacity 1: send a heartbeat now
 	proposal chan protocol.ChangeInSync
 	reborn   chan struct{} // capacity 1: the directory may be set aside
+	serving  chan struct{} // capacity 1: this node may have begun to serve
 }
 
 func newNode(o Options, dir *datadir.Dir) *node {
@@ -51,11 +54,21 @@ func newNode(o Options, dir *datadir.Dir) *node {
 		}},
 		proposal: make(chan protocol.ChangeInSync, 1),
 		reborn:   make(chan struct{}, 1),
+		serving:  make(chan struct{}, 1),
 	}
 	for range o.Monitors {
 		n.nudges = append(n.nudges, make(chan struct{}, 1))
 	}
 	return n
+}
+
+// changed tells monitors and members at once that the replica's status did.
+func (n *node) changed() {
+	n.nudge()
+	select {
+	case n.serving <- struct{}{}:
+	default:
+	}
 }
 
 // nudge has a heartbeat sent to every monitor at once.
@@ -86,10 +99,7 @@ func (n *node) assign(a *wire.Assignment) error {
 	default:
 		return problem.Errorf(problem.WrongCluster, "%s belongs to cluster %s, and the word is of cluster %s", n.opts.Name, have, a.Cluster)
 	}
-	n.known.Store(a)
-	if n.replica != nil {
-		n.replica.Settings(a.Settings)
-	}
+	n.learn(a)
 	for _, rec := range a.Groups {
 		switch {
 		case rec.Group != group:
@@ -103,6 +113,29 @@ func (n *node) assign(a *wire.Assignment) error {
 		}
 	}
 	return nil
+}
+
+// learn keeps a word for the newest, unless its records show that it is an older
+// one that was under way for long.
+func (n *node) learn(a *wire.Assignment) {
+	n.knowing.Lock()
+	defer n.knowing.Unlock()
+	if have := n.known.Load(); have != nil && version(a) < version(have) {
+		return
+	}
+	n.known.Store(a)
+	if n.replica != nil {
+		n.replica.Settings(a.Settings)
+	}
+}
+
+func version(a *wire.Assignment) protocol.Version {
+	for _, rec := range a.Groups {
+		if rec.Group == group {
+			return rec.Version
+		}
+	}
+	return 0
 }
 
 // awaitRebirth sets the directory of a corrupt replica aside as soon as a

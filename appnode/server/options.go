@@ -10,9 +10,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/store"
 	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

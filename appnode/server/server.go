@@ -76,6 +76,9 @@ func runOnce(ctx context.Context, o Options) (err error) {
 		g.Go("heartbeat to "+m, func(ctx context.Context) error { return n.beat(ctx, m) })
 	}
 	g.Go("proposer", n.proposer)
+	if n.replica != nil {
+		g.Go("teller", n.tellMembers)
+	}
 	g.Go("disk probe", n.probeDisk)
 	g.Go("rebirth", n.awaitRebirth)
 	err = g.Wait()
@@ -133,7 +136,7 @@ func (n *node) newReplica(j *journal.Journal, opened journal.Opened, m *replica.
 		Epochs: n.dir, Journal: j, Commit: opened.Commit, Config: n.opts.Protocol,
 		Profile: n.opts.Profile, MaxBytes: n.opts.MaxBytes, SnapshotBytes: n.opts.SnapshotBytes,
 		Dial: n.opts.Network.Dial, Address: n.addressOf, NameOf: n.nameOf,
-		Propose: n.propose, Changed: n.nudge, Metrics: m,
+		Propose: n.propose, Changed: n.changed, Metrics: m,
 		Log: n.log.With().Str("component", "replica").Uint32("group", uint32(group)).Logger(),
 	})
 }

@@ -27,6 +27,9 @@ type HelloAnswer struct {
 type follow struct {
 	conn     ConnID
 	welcomed bool
+	// matched is the seq up to which the journal is known to equal the primary's:
+	// what is beyond waits to be cut, and must not be taken for committed.
+	matched Seq
 	// leaderCommit is the commit seq that the primary passed on.
 	leaderCommit Seq
 }
@@ -63,7 +66,8 @@ func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {
 		return fmt.Errorf("histories part after %d and %d is committed: %w", part, r.commit, ErrWouldUndo)
 	}
 	assert(part <= r.last.Seq, "welcomed at %d beyond the end %s", part, r.last)
-	r.follow.welcomed = true
+	r.follow.welcomed, r.follow.matched = true, part
+	r.deposed = false
 	return nil
 }
 
@@ -100,7 +104,7 @@ func (r *Replica) CutTo(seq Seq) {
 func (r *Replica) Installed(p Position, boundaries []Boundary) {
 	assert(p.Seq >= r.commit, "installed %s below the commit seq %d", p, r.commit)
 	r.boundaries = slices.Clone(boundaries)
-	r.last, r.durable = p, p.Seq
+	r.last, r.durable, r.follow.matched = p, p.Seq, p.Seq
 	r.commit = p.Seq
 }
 
@@ -114,8 +118,8 @@ func (r *Replica) LearnCommit(conn ConnID, epoch Epoch, commit Seq) error {
 	return nil
 }
 
-// learn raises a standby's commit seq as far as its own disk goes: beyond, its
-// journal may still differ from the primary's.
+// learn raises a standby's commit seq as far as its own disk holds what the
+// primary's does.
 func (r *Replica) learn() {
-	r.commit = max(r.commit, min(r.follow.leaderCommit, r.durable))
+	r.commit = max(r.commit, min(r.follow.leaderCommit, r.durable, r.follow.matched))
 }

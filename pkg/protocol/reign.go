@@ -19,6 +19,7 @@ type reign struct {
 	// confirm is the number of the newest confirm sent, over the whole epoch.
 	confirm   uint64
 	confirmAt time.Time
+	rounds    rounds
 }
 
 // asked is the one outstanding ChangeInSync. Its outcome is learnt only from

@@ -280,10 +280,20 @@ func (r *Replica) Appended(p Position, now time.Time) {
 	if p.Epoch > r.last.Epoch {
 		r.boundaries = append(r.boundaries, Boundary{p.Epoch, p.Seq})
 	}
-	r.last = p
+	r.grow(p)
 	if r.reign != nil {
 		r.reignAppended(now)
 	}
+}
+
+// grow moves the end of the journal. A standby's grows only from where it equals
+// the primary's.
+func (r *Replica) grow(p Position) {
+	if r.phase == phaseFollowing {
+		assert(r.last.Seq == r.follow.matched, "appended %s where the histories part after %d", p, r.follow.matched)
+		r.follow.matched = p.Seq
+	}
+	r.last = p
 }
 
 // AppendedTo is [Replica.Appended] for a run of records of one epoch that ends
@@ -293,7 +303,7 @@ func (r *Replica) AppendedTo(p Position, now time.Time) {
 		if p.Epoch > r.last.Epoch {
 			r.Appended(Position{p.Epoch, r.last.Seq + 1}, now)
 		}
-		r.last = Position{p.Epoch, p.Seq - 1}
+		r.grow(Position{p.Epoch, p.Seq - 1})
 	}
 	r.Appended(p, now)
 }

@@ -22,7 +22,7 @@ import (
 	"strings"
 	"sync"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"understudy.example/appnode/internal/datadir"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

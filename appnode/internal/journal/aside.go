@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/record"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -6,7 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

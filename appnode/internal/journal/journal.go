@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

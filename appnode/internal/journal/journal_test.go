@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/record"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 )
 
 // Open opens the journal in a directory, or makes an empty one. It finishes a

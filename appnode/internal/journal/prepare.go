@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 )
 
 // fullPause is how long after a disk was found full it is not tried again: a

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

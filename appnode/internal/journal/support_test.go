@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/record"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

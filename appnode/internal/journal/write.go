@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/record"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 

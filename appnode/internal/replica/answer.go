@@ -28,21 +28,39 @@ func (l *lead) collect(commit protocol.Seq) *store.Map {
 }
 
 // answer tells the writers of committed batches what became of their requests.
-func (l *lead) answer(view *store.View, copies int) {
+// A batch that appended records was acknowledged in this epoch by everybody who
+// could have been promoted. One that only refused, or changed nothing, is
+// answered when that has been confirmed, like a read. mu is held.
+func (r *Replica) answer() {
+	l := r.lead
 	for i, b := range l.committed {
-		for _, j := range b.writes {
-			if j.err != nil {
-				j.w.done <- result{err: j.err}
-				continue
-			}
-			j.w.done <- result{outcome: store.Outcome{
-				View: view, Position: protocol.Position{Epoch: l.epoch, Seq: j.seq}, Copies: copies, Missing: j.missing,
-			}}
-		}
-		b.writes = nil
 		l.committed[i] = nil
+		switch {
+		case len(b.writes) == 0:
+		case b.chunk.data == nil && !r.core.Serving(): // deposed, and about to be told so
+			b.fail(retryLater(problem.NotPrimary, "%s was deposed before the answer was confirmed", r.opts.Name))
+		case b.chunk.data == nil && !r.core.Alone():
+			rd := r.joinRound()
+			rd.batches = append(rd.batches, b)
+		default:
+			l.tell(b, r.view.Load(), r.core.Copies())
+		}
 	}
 	l.committed = l.committed[:0]
+}
+
+// tell answers the writers of a batch.
+func (l *lead) tell(b *batch, view *store.View, copies int) {
+	for _, j := range b.writes {
+		if j.err != nil {
+			j.w.done <- result{err: j.err}
+			continue
+		}
+		j.w.done <- result{outcome: store.Outcome{
+			View: view, Position: protocol.Position{Epoch: l.epoch, Seq: j.seq}, Copies: copies, Missing: j.missing,
+		}}
+	}
+	b.writes = nil
 }
 
 // fail tells every writer that this reign will not answer it.

@@ -168,14 +168,18 @@ type incoming struct {
 	data  chan []byte   // received records, in order
 	write chan struct{} // capacity 1: held while the connection is written to
 	epoch protocol.Epoch
+	// asks holds the newest question, to be sent; capacity 1. Replica.mu guards
+	// the sending.
+	asks chan uint64
 }
 
-// takeStream runs a stream's two goroutines: the reader, which answers confirms
-// at once, and the syncer, which writes, syncs and acknowledges.
+// takeStream runs a stream's goroutines: the reader, which answers confirms at
+// once, the syncer, which writes, syncs and acknowledges, and the asker, which
+// sends the questions of reads.
 func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
 	_ = conn.SetDeadline(time.Time{}) // a dead connection shows at the next read
 	r.mu.Lock()
-	s := &incoming{conn: conn, id: id, data: make(chan []byte, 64), write: make(chan struct{}, 1), epoch: r.core.Accepted()}
+	s := &incoming{conn: conn, id: id, data: make(chan []byte, 64), write: make(chan struct{}, 1), epoch: r.core.Accepted(), asks: make(chan uint64, 1)}
 	durable := r.core.Durable()
 	r.mu.Unlock()
 	r.log.Info().Uint64("from", uint64(durable)).Msg("stream from the primary begun")
@@ -191,7 +195,18 @@ func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reade
 		}
 		ended <- err
 	}()
+	asker := make(chan struct{})
+	go func() {
+		defer close(asker)
+		for n := range s.asks {
+			_ = s.send(frameAsk, n) // the reader sees a broken connection, too
+		}
+	}()
+	r.beginAsking(s)
 	err := r.read(ctx, s, in)
+	r.endAsking(s)
+	close(s.asks)
+	<-asker
 	close(s.data)
 	return errors.Join(<-ended, err)
 }
@@ -213,7 +228,7 @@ func (s *incoming) sendFrame(b []byte) error {
 // read takes frames until the connection ends. It never waits for the disk, but
 // where the primary has filled the whole window.
 func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error {
-	var small [8]byte
+	var small [16]byte
 	for {
 		if err := s.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			return err
@@ -240,7 +255,10 @@ func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error
 }
 
 func (r *Replica) takeFrame(ctx context.Context, s *incoming, h frame.Header, payload []byte) error {
-	if h.Type == frameRecords {
+	switch h.Type {
+	case frameTold:
+		return r.takeAnswer(s, payload)
+	case frameRecords:
 		select {
 		case s.data <- payload:
 			return nil

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"understudy.example/appnode/internal/disk"
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/appnode/internal/record"
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 )
@@ -351,6 +351,7 @@ func (r *Replica) afterProgress(before protocol.Seq) {
 		r.publish()
 		r.notifyPeers()
 	}
+	r.checkRound()
 	if r.core.Pending() {
 		r.serving.Store(r.core.Serving())
 		r.kick()

@@ -15,12 +15,10 @@ import (
 func (r *Replica) Read(ctx context.Context, level store.Level, at protocol.Position) (*store.View, error) {
 	switch level {
 	case store.Linearizable:
-		if r.serving.Load() {
-			return r.view.Load(), nil
+		if r.following.Load() {
+			return r.readAsked(ctx)
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return nil, r.notServing()
+		return r.readConfirmed(ctx)
 	case store.Session:
 		if !r.await(ctx, at.Seq, time.Duration(r.hold.Load())) {
 			return nil, retryLater(problem.Overloaded, "%s has not reached position %s yet", r.opts.Name, at)

@@ -76,6 +76,11 @@ type Replica struct {
 
 	// serving mirrors core.Serving for readers that take no lock.
 	serving atomic.Bool
+	// alone tells that a read needs no confirm: nobody else is in the view. It
+	// is cleared before anybody else can have been promoted.
+	alone atomic.Bool
+	// following tells that questions reach the primary.
+	following atomic.Bool
 	// view is the state to read from: every record up to the commit seq, as
 	// far as it has been applied. Never nil.
 	view atomic.Pointer[store.View]
@@ -98,9 +103,13 @@ type Replica struct {
 	pending pending               // journal beyond applied; unused while lead is set
 	waiting []positionWait        // session reads
 	lead    *lead                 // while primary
-	conns   map[protocol.ConnID]*peerConn
-	connID  protocol.ConnID
-	closed  bool
+	// rounds are those that something waits for, by number: the one in flight
+	// and the next.
+	rounds []*round
+	asking asking // while standby, on a stream
+	conns  map[protocol.ConnID]*peerConn
+	connID protocol.ConnID
+	closed bool
 
 	role roleWork // owned by the control loop
 
@@ -241,8 +250,10 @@ func (r *Replica) tick(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.core.Tick(now)
+	r.expireQuestion(now, time.Duration(r.hold.Load()))
 	if r.lead != nil {
 		r.lead.expire(now, time.Duration(r.hold.Load()))
+		r.expireRounds(now, time.Duration(r.hold.Load()))
 		if r.core.ConfirmDue(now) {
 			r.core.NextConfirm(now)
 			r.notifyPeers()
@@ -266,6 +277,7 @@ func (r *Replica) work(ctx context.Context) error {
 		}
 		effects := append([]protocol.Effect(nil), r.core.Effects()...)
 		r.serving.Store(r.core.Serving())
+		r.checkRound()
 		r.mu.Unlock()
 		if len(effects) == 0 {
 			return nil
@@ -331,6 +343,7 @@ func (r *Replica) endRole() {
 	r.lead = nil
 	if l != nil {
 		l.fail()
+		r.failRounds()
 	}
 	for _, c := range r.conns {
 		c.deposed(r.core.GroupRecord())
@@ -386,7 +399,7 @@ func (r *Replica) publish() {
 		}
 	}
 	if r.lead != nil {
-		r.lead.answer(r.view.Load(), r.core.Copies())
+		r.answer()
 	}
 }
 

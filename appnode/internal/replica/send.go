@@ -79,6 +79,8 @@ func (r *Replica) gather(c *peerConn) outgoing {
 		c.confirm = n
 		out.numbers = frame.AppendNumber(out.numbers, frameConfirm, c.epoch, n)
 	}
+	out.numbers = append(out.numbers, c.told...)
+	c.told = c.told[:0]
 	out.nothing = out.bytes == 0 && out.from == 0 && out.numbers == nil
 	return out
 }

@@ -41,6 +41,7 @@ type peerConn struct {
 	confirm   uint64       // newest number sent
 	sent      []sentRun    // not acknowledged
 	inFlight  int64        // bytes of them
+	told      []byte       // answers to its questions, to be sent
 	refusal   []byte       // the last frame to send, then close
 	snapshot  bool         // the standby was sent away to fetch one
 }
@@ -190,7 +191,10 @@ func (r *Replica) receive(c *peerConn, in *bufio.Reader) error {
 		case frameConfirmed:
 			r.mu.Lock()
 			r.core.Confirmed(c.id, h.Epoch, n)
+			r.checkRound()
 			r.mu.Unlock()
+		case frameAsk:
+			r.takeQuestion(c, h.Epoch, n)
 		default:
 			err = fmt.Errorf("a standby sent a frame of type %d", h.Type)
 		}

@@ -15,15 +15,17 @@ const StreamProtocol = "understudy-stream/1"
 
 // The frames of a stream. Every one names its epoch.
 const (
-	frameHello     frame.Type = 1 // standby: JSON helloMessage
-	frameWelcome   frame.Type = 2 // primary: JSON welcomeMessage
-	frameRefuse    frame.Type = 3 // primary: JSON refuseMessage; it ends the connection
-	frameRecords   frame.Type = 4 // primary: encoded records, back to back
-	frameCommit    frame.Type = 5 // primary: the commit seq
-	frameConfirm   frame.Type = 6 // primary: number of a confirm round
-	frameAck       frame.Type = 7 // standby: durable up to this seq
-	frameConfirmed frame.Type = 8 // standby: answer to a confirm
-	frameTrouble   frame.Type = 9 // standby: why it cannot hold records, as text
+	frameHello     frame.Type = 1  // standby: JSON helloMessage
+	frameWelcome   frame.Type = 2  // primary: JSON welcomeMessage
+	frameRefuse    frame.Type = 3  // primary: JSON refuseMessage; it ends the connection
+	frameRecords   frame.Type = 4  // primary: encoded records, back to back
+	frameCommit    frame.Type = 5  // primary: the commit seq
+	frameConfirm   frame.Type = 6  // primary: number of a confirm round
+	frameAck       frame.Type = 7  // standby: durable up to this seq
+	frameConfirmed frame.Type = 8  // standby: answer to a confirm
+	frameTrouble   frame.Type = 9  // standby: why it cannot hold records, as text
+	frameAsk       frame.Type = 10 // standby: a question for the confirmed commit seq, by number
+	frameTold      frame.Type = 11 // primary: the number of the question, and the commit seq
 )
 
 // helloMessage is a standby's first word. It carries the newest group record

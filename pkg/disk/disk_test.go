@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 )
 
 // each runs a test on the real file system and on the one in memory, which have

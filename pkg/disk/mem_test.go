@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"understudy.example/appnode/internal/disk"
+	"understudy.example/pkg/disk"
 )
 
 // outcomes collects what a read of name gives after each of many power cuts.
