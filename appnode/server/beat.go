@@ -66,7 +66,7 @@ func (n *node) beatOnce(ctx context.Context, monitor string) error {
 	if err := n.post(ctx, beatTimeout, monitor, wire.PathHeartbeat, n.Status(), &a); err != nil {
 		return err
 	}
-	return n.assign(&a)
+	return n.assign(&a, true)
 }
 
 // post sends one message to a monitor or a node and reads the answer into out.

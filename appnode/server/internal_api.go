@@ -25,7 +25,7 @@ func (n *node) serveAssign(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, problem.Errorf(problem.BadRequest, "the assignment is not valid: %v", err))
 		return
 	}
-	if err := n.assign(&a); err != nil {
+	if err := n.assign(&a, false); err != nil {
 		problem.Write(w, err)
 		return
 	}

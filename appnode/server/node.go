@@ -34,6 +34,9 @@ type node struct {
 	// known is the registry's newest word. It is replaced under knowing.
 	known   atomic.Pointer[wire.Assignment]
 	knowing sync.Mutex
+	// seen is the highest version of the group's record that a corrupt replica
+	// has seen in this boot.
+	seen atomic.Uint64
 	// probeSince is when the disk probe under way began, in nanoseconds since
 	// started; 0: none is.
 	probeSince atomic.Int64
@@ -81,8 +84,9 @@ func (n *node) nudge() {
 	}
 }
 
-// assign takes the registry's word, from whichever monitor.
-func (n *node) assign(a *wire.Assignment) error {
+// assign takes the registry's word, from whichever monitor. answered tells that
+// it answers a heartbeat of this boot: a word that was pushed may be an old one.
+func (n *node) assign(a *wire.Assignment, answered bool) error {
 	if err := wire.CheckFormat(a.V); err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (n *node) assign(a *wire.Assignment) error {
 		case rec.Group != group:
 		case n.replica != nil:
 			n.replica.Assign(rec)
-		case !rec.IsInSync(n.dir.UUID()):
+		case answered && n.leavesOut(rec):
 			select {
 			case n.reborn <- struct{}{}:
 			default:
@@ -136,6 +140,21 @@ func version(a *wire.Assignment) protocol.Version {
 		}
 	}
 	return 0
+}
+
+// leavesOut tells whether a record does without this corrupt replica. Nobody adds
+// it again while it is corrupt, so a record of this boot settles it; but not one
+// that is older than what the replica has accepted or the registry has said.
+func (n *node) leavesOut(rec protocol.GroupRecord) bool {
+	for {
+		seen := n.seen.Load()
+		if uint64(rec.Version) < seen || rec.Epoch < n.dir.AcceptedEpoch(group) {
+			return false
+		}
+		if n.seen.CompareAndSwap(seen, uint64(rec.Version)) {
+			return !rec.IsInSync(n.dir.UUID())
+		}
+	}
 }
 
 // awaitRebirth sets the directory of a corrupt replica aside as soon as a

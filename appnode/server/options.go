@@ -34,6 +34,7 @@ type Options struct {
 	HeartbeatInterval time.Duration
 	MaxBytes          int64 // of the map in memory; 0: no limit
 	SnapshotBytes     int64 // of journal between two snapshots
+	SegmentBytes      int64 // of a file of the journal; 0: 16 MiB
 	Insecure          bool  // allow a listen address that is not loopback
 
 	// The seams: a node in a test brings its own.

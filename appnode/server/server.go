@@ -102,7 +102,7 @@ func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
 	failed, _ := n.dir.Failed(group)
 	j, opened, err := journal.Open(journal.Options{
 		FS: n.opts.Files, Dir: n.dir.GroupDir(group), Group: group, NoSync: !n.opts.Fsync,
-		Failed: failed, OnSync: measures.Sync, Log: n.log,
+		Existing: n.dir.Made(group), Failed: failed, OnSync: measures.Sync, Log: n.log,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -114,6 +114,9 @@ func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
 		n.log.Error().Str("reason", opened.Corrupt).Msg("the journal is corrupt, this replica waits to be left out of the in-sync set")
 	default:
 		closeJournal = j.Close
+		if err := n.dir.SetMade(group); err != nil {
+			return nil, nil, errors.Join(err, j.Close())
+		}
 		if opened.Torn.File != "" {
 			n.log.Warn().Str("file", opened.Torn.File).Int64("bytes", opened.Torn.Bytes).Msg("an unfinished batch was set aside")
 		}

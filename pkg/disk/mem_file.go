@@ -175,22 +175,25 @@ func (f *memFile) Close() error {
 
 // soil notes that the bytes from from to to may differ from the durable ones.
 func (n *node) soil(from, to int64) {
-	if n.dirty == nil {
-		n.dirty = map[int]struct{}{}
+	if from >= to {
+		return
 	}
-	for s := from / sector; s*sector < to; s++ {
-		n.dirty[int(s)] = struct{}{}
+	r := run{int(from / sector), int((to + sector - 1) / sector)}
+	if k := len(n.dirty); k > 0 && n.dirty[k-1].first <= r.first && r.first <= n.dirty[k-1].end {
+		n.dirty[k-1].end = max(n.dirty[k-1].end, r.end) // most writes go on where the last one ended
+		return
 	}
+	n.dirty = append(n.dirty, r)
 }
 
 func (n *node) save() {
 	n.saved = resized(n.saved, len(n.data))
-	for s := range n.dirty {
-		if s*sector < len(n.data) {
-			copy(n.saved[s*sector:], n.data[s*sector:min(len(n.data), (s+1)*sector)])
+	for _, r := range n.dirty {
+		if end := min(len(n.data), r.end*sector); r.first*sector < end {
+			copy(n.saved[r.first*sector:end], n.data[r.first*sector:end])
 		}
 	}
-	clear(n.dirty)
+	n.dirty = n.dirty[:0]
 }
 
 // resized returns b cut to size, or filled up with zeros.

@@ -17,10 +17,13 @@ type node struct {
 	entries map[string]*node // a directory's names, as a process sees them
 	durable map[string]*node // those that a power cut leaves
 
-	data  []byte           // a file's contents, as a process sees them
-	saved []byte           // those that a power cut leaves
-	dirty map[int]struct{} // sectors of data that may differ from saved
+	data  []byte // a file's contents, as a process sees them
+	saved []byte // those that a power cut leaves
+	dirty []run  // sectors of data that may differ from saved, in any order
 }
+
+// run is the sectors from first on, before end.
+type run struct{ first, end int }
 
 func newDir() *node {
 	return &node{dir: true, entries: map[string]*node{}, durable: map[string]*node{}}

@@ -66,13 +66,18 @@ func (n *node) surviving(rng *rand.Rand) []byte {
 		size = len(n.data)
 	}
 	out := resized(bytes.Clone(n.saved), size)
-	for _, s := range slices.Sorted(maps.Keys(n.dirty)) {
-		if rng.IntN(2) == 0 || s*sector >= size {
-			continue
-		}
-		end := min(size, len(n.data), (s+1)*sector)
-		if s*sector < end {
-			copy(out[s*sector:], n.data[s*sector:end])
+	runs := slices.SortedFunc(slices.Values(n.dirty), func(a, b run) int { return a.first - b.first })
+	next := 0 // runs may overlap: each sector has its chance once
+	for _, r := range runs {
+		for s := max(r.first, next); s < r.end; s++ {
+			next = s + 1
+			if rng.IntN(2) == 0 || s*sector >= size {
+				continue
+			}
+			end := min(size, len(n.data), (s+1)*sector)
+			if s*sector < end {
+				copy(out[s*sector:], n.data[s*sector:end])
+			}
 		}
 	}
 	return out

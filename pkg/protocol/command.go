@@ -33,6 +33,10 @@ type Register struct {
 	// Empty tells whether its journals hold nothing.
 	Epoch Epoch `json:"epoch"`
 	Empty bool  `json:"empty"`
+	// Over is the boot that the name was registered with when this was decided,
+	// the zero one for none; a nil Over takes the place of any. A late copy must
+	// not put a dead boot over a living one that registered meanwhile.
+	Over *ReplicaBoot `json:"over,omitempty"`
 }
 
 // Promote makes a replica the primary of the next epoch. The replica must be

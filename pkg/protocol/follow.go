@@ -65,7 +65,9 @@ func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {
 	if part < r.commit {
 		return fmt.Errorf("histories part after %d and %d is committed: %w", part, r.commit, ErrWouldUndo)
 	}
-	assert(part <= r.last.Seq, "welcomed at %d beyond the end %s", part, r.last)
+	if part > r.last.Seq {
+		return fmt.Errorf("the primary welcomes at %d, and the journal ends at %s", part, r.last)
+	}
 	r.follow.welcomed, r.follow.matched = true, part
 	r.deposed = false
 	return nil

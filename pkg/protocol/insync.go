@@ -88,7 +88,7 @@ func (r *Replica) enters(p *peer, now time.Time) bool {
 	}
 	if now.Sub(p.enteredAt) >= r.cfg.EnterWithin {
 		p.entering = false
-		p.outUntil = now.Add(r.cfg.OutMin)
+		r.backOff(p, now)
 		r.advance(now)
 	}
 	return false
@@ -193,11 +193,15 @@ func (a *appendTimes) forget(upTo Seq) {
 // of a tenth of the window.
 type slowness struct {
 	buckets [10]time.Duration
-	newest  int64 // number of the newest bucket since the zero time
+	newest  int64     // number of the newest bucket since origin
+	origin  time.Time // of the first use: a wall clock that jumps moves nothing
 }
 
 func (s *slowness) roll(now time.Time, window time.Duration) {
-	n := now.UnixNano() / int64(window/10)
+	if s.origin.IsZero() {
+		s.origin = now
+	}
+	n := int64(now.Sub(s.origin) / (window / 10))
 	for ; s.newest < n; s.newest++ {
 		if n-s.newest > int64(len(s.buckets)) {
 			s.buckets = [10]time.Duration{}

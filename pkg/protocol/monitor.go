@@ -15,6 +15,9 @@ type MonitorConfig struct {
 	// DiskStall is how long a primary's disk may leave an append unanswered
 	// while a healthy standby is in sync.
 	DiskStall time.Duration
+	// TakeOver is how long a new primary that says that its disk keeps it may
+	// take before another is tried.
+	TakeOver time.Duration
 	// ProposeAgain is how long a command may stay without an outcome before it
 	// is decided on anew.
 	ProposeAgain time.Duration
@@ -29,6 +32,7 @@ func DefaultMonitorConfig() MonitorConfig {
 		FastInterval: 20 * time.Millisecond,
 		BirthWait:    time.Second,
 		DiskStall:    2 * time.Second,
+		TakeOver:     2 * time.Second,
 		ProposeAgain: 500 * time.Millisecond,
 		SleptAfter:   150 * time.Millisecond,
 	}
@@ -53,7 +57,8 @@ type NodeReport struct {
 // GroupReport is one replica as it sees itself.
 type GroupReport struct {
 	Group    GroupID
-	Epoch    Epoch // the highest accepted
+	Epoch    Epoch   // the highest accepted
+	Version  Version // of the newest record taken in this boot
 	Position Position
 	Serving  bool
 }
@@ -75,8 +80,11 @@ func (n NodeReport) epoch() Epoch {
 	return e
 }
 
+// empty tells whether the node brings no journal. An epoch that it has accepted
+// says nothing: whoever asks is told the records, and accepts their epoch, before
+// it is registered.
 func (n NodeReport) empty() bool {
-	return !slices.ContainsFunc(n.Groups, func(g GroupReport) bool { return g.Position.Seq > 0 || g.Epoch > 0 })
+	return !slices.ContainsFunc(n.Groups, func(g GroupReport) bool { return g.Position.Seq > 0 })
 }
 
 // MonitorEffectKind says what the monitor's shell is to do.
@@ -167,7 +175,7 @@ type Monitor struct {
 	awake  time.Time // nobody is judged before one expiry after it
 	nodes  map[string]*watch
 	groups map[GroupID]*groupWatch
-	// firstHeard is when the first node of an empty registry was heard.
+	// firstHeard is when this monitor first heard a node.
 	firstHeard time.Time
 	probes     uint64
 	lastTick   time.Time
@@ -183,6 +191,9 @@ type groupWatch struct {
 	// for its outcome.
 	proposed   time.Time
 	proposedOn Version
+	// idle is since when the primary has been in its epoch without serving; zero:
+	// it serves.
+	idle time.Time
 }
 
 // NewMonitor returns the machine of a monitor that has just started.

@@ -146,6 +146,9 @@ func (g Registry) checkRegister(c Register, old NodeEntry, known bool) *Refusal 
 	if !g.Knows(n.UUID) && !c.Empty {
 		return refuse(RefuseRegistryBehind, "%s brings a journal that this registry knows nothing of: the registry is not the one that it was written under", n.Name)
 	}
+	if have := (ReplicaBoot{old.UUID, old.Boot}); c.Over != nil && *c.Over != have && have != (ReplicaBoot{n.UUID, n.Boot}) {
+		return refuse(RefuseStaleVersion, "%s is registered with boot %s, and the request was decided on boot %s", n.Name, have.Boot, c.Over.Boot)
+	}
 	if !known {
 		return nil
 	}

@@ -161,15 +161,19 @@ func (r *Replica) reignRecord(before GroupRecord, now time.Time) {
 
 // keepOut starts the back-off of a standby that has been removed.
 func (r *Replica) keepOut(p *peer, now time.Time) {
-	switch {
-	case p.outFor == 0 || now.Sub(p.inSince) >= r.cfg.QuietAfter:
-		p.outFor = r.cfg.OutMin
-	default:
-		p.outFor = min(2*p.outFor, r.cfg.OutMax)
+	if !p.inSince.IsZero() && now.Sub(p.inSince) >= r.cfg.QuietAfter {
+		p.outFor = 0
 	}
-	p.outUntil = now.Add(p.outFor)
+	p.inSince = time.Time{}
 	p.slow = slowness{}
+	r.backOff(p, now)
 	r.log(p.uuid, "standby is out of the in-sync set")
+}
+
+// backOff keeps a standby out for a while, longer each time.
+func (r *Replica) backOff(p *peer, now time.Time) {
+	p.outFor = min(max(2*p.outFor, r.cfg.OutMin), r.cfg.OutMax)
+	p.outUntil = now.Add(p.outFor)
 }
 
 func (r *Replica) log(u UUID, text string) {
@@ -266,6 +270,7 @@ func (r *Replica) Hello(conn ConnID, h Hello, now time.Time) HelloAnswer {
 	if r.reign.confirm > 0 { // the round in flight is sent again on this connection
 		p.confirmAwait, p.confirmSince = r.reign.confirm, now
 	}
+	r.advance(now) // it may have left the view with its old connection
 	return HelloAnswer{Epoch: r.reign.epoch, Part: part}
 }
 
@@ -304,7 +309,8 @@ func (r *Replica) ConfirmDue(now time.Time) bool {
 		return false
 	}
 	for u, p := range r.reign.peers {
-		if r.InView(u) && p.conn != 0 && !p.confirmSince.IsZero() {
+		// A standby that is deaf must not keep the others from being heard.
+		if r.InView(u) && p.conn != 0 && !p.confirmSince.IsZero() && now.Sub(r.reign.confirmAt) < 5*r.cfg.ConfirmEvery {
 			return false
 		}
 	}
@@ -347,7 +353,8 @@ func (r *Replica) Trouble(conn ConnID, epoch Epoch, text string, now time.Time) 
 		return
 	}
 	if p := r.reign.byConn(conn); p != nil {
-		p.trouble = text
+		p.trouble, p.entering = text, false
+		r.advance(now)
 		r.decide(now)
 	}
 }
@@ -359,6 +366,7 @@ func (r *Replica) PeerGone(conn ConnID, now time.Time) {
 	}
 	if p := r.reign.byConn(conn); p != nil {
 		r.peerLost(p, now)
+		r.advance(now)
 		r.decide(now)
 	}
 }

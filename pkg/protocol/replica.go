@@ -340,6 +340,22 @@ func EpochAt(boundaries []Boundary, seq Seq) Epoch {
 	return e
 }
 
+// CheckBoundaries tells what is wrong with boundaries that a peer sent, of a
+// history that ends at last: epochs and firsts rise, from 1.
+func CheckBoundaries(boundaries []Boundary, last Seq) error {
+	var before Boundary
+	for i, b := range boundaries {
+		if b.Epoch <= before.Epoch || b.First <= before.First || b.First > last || i == 0 && b.First != 1 {
+			return fmt.Errorf("boundary %d of epoch %d after %d of epoch %d, in a history of %d records", b.First, b.Epoch, before.First, before.Epoch, last)
+		}
+		before = b
+	}
+	if last > 0 && len(boundaries) == 0 {
+		return fmt.Errorf("a history of %d records without boundaries", last)
+	}
+	return nil
+}
+
 // Part returns the last seq up to which two histories are equal. Journals that
 // hold a record at the same position are equal up to it, so it is the end of
 // the shorter one in the newest epoch that both have.
@@ -350,12 +366,12 @@ func Part(a []Boundary, aLast Seq, b []Boundary, bLast Seq) Seq {
 		}
 		return last
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		j := slices.IndexFunc(b, func(x Boundary) bool { return x.Epoch == a[i].Epoch })
+	for i, x := range slices.Backward(a) {
+		j := slices.IndexFunc(b, func(y Boundary) bool { return y.Epoch == x.Epoch })
 		if j < 0 {
 			continue
 		}
-		if part := min(end(a, i, aLast), end(b, j, bLast)); part >= max(a[i].First, b[j].First) {
+		if part := min(end(a, i, aLast), end(b, j, bLast)); part >= max(x.First, b[j].First) {
 			return part
 		}
 	}

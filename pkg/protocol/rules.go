@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func Rules() []Rule {
 			func(s *situation) bool { return s.m.Learning(s.now) }, func(*situation) {},
 		},
 		{
-			"registry-behind", "a node has accepted a higher epoch than the registry's", "no promotion until the registry is adopted anew",
+			"registry-behind", "a node knows a higher epoch or version than the registry's", "no promotion until the registry is adopted anew",
 			(*situation).registryBehind, func(s *situation) { s.refuse(LogError, s.behindDetail()) },
 		},
 		{
@@ -98,8 +99,14 @@ func Rules() []Rule {
 			func(s *situation) bool { return s.cause() == "primary-disk" && s.candidate != nil }, (*situation).failOver,
 		},
 		{
+			"primary-stuck", "the new primary does not serve because of its disk, and a standby's disk is well", "promote the standby",
+			func(s *situation) bool { return s.cause() == "primary-stuck" && s.candidate != nil }, (*situation).failOver,
+		},
+		{
 			"failover-refused", "the primary cannot serve and nobody who holds everything is ready", "wait for one of the in-sync set, by name",
-			func(s *situation) bool { return s.cause() != "" && s.cause() != "primary-disk" },
+			func(s *situation) bool {
+				return s.cause() != "" && s.cause() != "primary-disk" && s.cause() != "primary-stuck"
+			},
 			func(s *situation) { s.refuse(LogError, s.awaited) },
 		},
 		{
@@ -141,6 +148,7 @@ func (m *Monitor) situation(id GroupID, now time.Time) *situation {
 			s.primary = w
 		}
 	}
+	s.watchIdle()
 	s.candidate, s.awaited = s.choose(s.cause() == "primary-restarted")
 	return s
 }
@@ -161,14 +169,30 @@ func (s *situation) cause() string {
 		return "primary-corrupt"
 	case p.report.DiskFailed != "" || p.report.DiskAge >= s.m.cfg.DiskStall:
 		return "primary-disk"
+	case p.report.DiskFull && !s.g.idle.IsZero() && s.now.Sub(s.g.idle) >= s.m.cfg.TakeOver:
+		return "primary-stuck"
 	}
 	return ""
+}
+
+// watchIdle notes since when the primary has been in its epoch without serving.
+func (s *situation) watchIdle() {
+	r := GroupReport{}
+	if s.primary != nil {
+		r = s.primary.report.group(s.id)
+	}
+	switch {
+	case s.primary == nil || s.primary.entry.Boot != s.rec.Primary.Boot || r.Epoch != s.rec.Epoch || r.Serving:
+		s.g.idle = time.Time{}
+	case s.g.idle.IsZero():
+		s.g.idle = s.now
+	}
 }
 
 func (s *situation) behind() *watch {
 	for _, name := range sortedKeys(s.m.nodes) {
 		w := s.m.nodes[name]
-		if w.entry.Name != "" && w.report.group(s.id).Epoch > s.rec.Epoch {
+		if r := w.report.group(s.id); w.entry.Name != "" && (r.Epoch > s.rec.Epoch || r.Version > s.rec.Version) {
 			return w
 		}
 	}
@@ -179,8 +203,9 @@ func (s *situation) registryBehind() bool { return s.behind() != nil }
 
 func (s *situation) behindDetail() string {
 	w := s.behind()
-	return fmt.Sprintf("%s has accepted epoch %d and the registry knows epoch %d: the registry is older than the nodes",
-		w.name, w.report.group(s.id).Epoch, s.rec.Epoch)
+	r := w.report.group(s.id)
+	return fmt.Sprintf("%s knows epoch %d, version %d, and the registry epoch %d, version %d: the registry is older than the nodes; bring back the newest copy of it",
+		w.name, r.Epoch, r.Version, s.rec.Epoch, s.rec.Version)
 }
 
 func (s *situation) outcomeAwaited() bool {
@@ -223,14 +248,17 @@ func (s *situation) proposeBirth() {
 }
 
 func (s *situation) promoteFirst() {
-	for _, w := range s.heardNodes() {
-		if s.rec.IsMember(w.entry.UUID) && w.report.State != StateCorrupt {
-			s.propose(Command{Promote: &Promote{
-				Group: s.id, Version: s.rec.Version, Primary: ReplicaBoot{w.entry.UUID, w.entry.Boot},
-				Reason: w.name + " is the first primary",
-			}})
-			return
-		}
+	able := slices.DeleteFunc(s.heardNodes(), func(w *watch) bool {
+		return !s.rec.IsMember(w.entry.UUID) || w.report.State == StateCorrupt
+	})
+	// Priority 0 is never promoted, unless there is nobody else to begin with.
+	slices.SortStableFunc(able, func(a, b *watch) int { return cmp.Compare(min(b.entry.Priority, 1), min(a.entry.Priority, 1)) })
+	if len(able) > 0 {
+		w := able[0]
+		s.propose(Command{Promote: &Promote{
+			Group: s.id, Version: s.rec.Version, Primary: ReplicaBoot{w.entry.UUID, w.entry.Boot},
+			Reason: w.name + " is the first primary",
+		}})
 	}
 }
 
@@ -241,7 +269,7 @@ func (s *situation) failOver() {
 	f.Epoch, f.To, f.Cause = s.rec.Epoch+1, s.candidate.name, s.cause()
 	var down []UUID
 	for _, u := range s.rec.InSync {
-		if w := s.m.byUUID(u); w == nil || w.down {
+		if w := s.m.byUUID(u); w == nil || w.down || w.report.State == StateCorrupt {
 			down = append(down, u)
 		}
 	}

@@ -44,6 +44,7 @@ type claim struct {
 	probe  uint64 // 0: not asked yet
 	sentAt time.Time
 	denied time.Time // when the old process was found alive
+	silent bool      // the old address gave no sign at all
 	agreed bool
 }
 
@@ -91,6 +92,9 @@ func (m *Monitor) Heard(n NodeReport, now time.Time) *Refusal {
 	case n.Cluster != "" && n.Cluster != m.reg.Cluster:
 		return refuse(RefuseWrongCluster, "%s belongs to cluster %s and this monitor to %s: point it at its own monitors, or give it an empty data directory", n.Name, n.Cluster, m.reg.Cluster)
 	}
+	if m.firstHeard.IsZero() {
+		m.firstHeard = now
+	}
 	w := m.watch(n.Name)
 	if w.entry.Name != "" && w.matches(n) {
 		m.heardRegistered(w, n, now)
@@ -103,13 +107,14 @@ func (m *Monitor) Heard(n NodeReport, now time.Time) *Refusal {
 		w.claim = &claim{}
 	}
 	w.claim.report, w.claim.heard = n, now
-	if m.firstHeard.IsZero() {
-		m.firstHeard = now
-	}
 	return m.pursueClaim(w, now)
 }
 
 func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
+	if m.deaf(now) {
+		m.log(LogWarn, w.name, "nobody had been heard, learning anew before it judges", "")
+		m.awake = now
+	}
 	if w.suspicion != nil && w.suspicion.sent > 0 {
 		m.log(LogInfo, w.name, "node heard again, suspicion cleared", "")
 	}
@@ -128,6 +133,23 @@ func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	m.judge(now)
 }
 
+// deaf tells whether no node at all has been heard for an expiry, which says more
+// of this monitor's network than of the nodes. When it ends, whoever is heard
+// first must not take over from a primary that will be heard a moment later.
+func (m *Monitor) deaf(now time.Time) bool {
+	registered := 0
+	for _, w := range m.nodes {
+		if w.entry.Name == "" {
+			continue
+		}
+		registered++
+		if now.Sub(w.heard) < time.Duration(m.reg.Settings.HeartbeatExpiry) {
+			return false
+		}
+	}
+	return registered > 1 && !m.Learning(now)
+}
+
 // register proposes the entry of a node, not more often than ProposeAgain.
 func (m *Monitor) register(w *watch, n NodeReport, now time.Time) {
 	e := NodeEntry{Name: n.Name, UUID: n.UUID, Boot: n.Boot, Address: n.Address, Priority: n.Priority}
@@ -135,7 +157,9 @@ func (m *Monitor) register(w *watch, n NodeReport, now time.Time) {
 		return
 	}
 	w.askedFor, w.askedAt = e, now
-	m.emit(MonitorEffect{Kind: MonitorPropose, Node: n.Name, Command: Command{Register: &Register{Node: e, Epoch: n.epoch(), Empty: n.empty()}}})
+	m.emit(MonitorEffect{Kind: MonitorPropose, Node: n.Name, Command: Command{Register: &Register{
+		Node: e, Epoch: n.epoch(), Empty: n.empty(), Over: &ReplicaBoot{w.entry.UUID, w.entry.Boot},
+	}}})
 }
 
 // pursueClaim registers a newcomer whose name is free, or asks whether the old
@@ -155,6 +179,9 @@ func (m *Monitor) pursueClaim(w *watch, now time.Time) *Refusal {
 		return refuse(RefuseDuplicateNode, "another process named %s is alive at %s: stop it, or give this one another name", w.name, w.entry.Address)
 	case c.probe == 0 || now.Sub(c.sentAt) >= claimTimeout:
 		c.probe, c.sentAt = m.probe(w.name, w.entry.Address), now
+	}
+	if c.silent {
+		return refuse(RefuseDuplicateNode, "%s is registered at %s, where nobody answers and nobody refuses: its old process may be alive behind a broken network; start this one at that address, or make sure that connections to it are refused", w.name, w.entry.Address)
 	}
 	return nil
 }
@@ -186,11 +213,11 @@ func (m *Monitor) ProbeDone(name string, number uint64, outcome ProbeOutcome, an
 		return
 	}
 	if outcome == ProbeAnswered {
-		// Any answer shows life; one of another boot is a claim.
+		// An answer of the registered boot clears its suspicion. One of another boot
+		// is a claim, and no sign of life of the one that was asked.
 		if no := m.Heard(answered, now); no != nil {
 			m.log(LogWarn, name, "probe answered by a stranger", no.Detail)
 		}
-		return
 	}
 	if s := w.suspicion; s != nil && slices.Contains(s.probes, number) {
 		s.failed++
@@ -204,7 +231,7 @@ func (m *Monitor) ProbeDone(name string, number uint64, outcome ProbeOutcome, an
 
 func (m *Monitor) claimAnswered(w *watch, outcome ProbeOutcome, answered NodeReport, now time.Time) {
 	c := w.claim
-	c.probe = 0
+	c.probe, c.silent = 0, false
 	switch {
 	case outcome == ProbeRefused,
 		outcome == ProbeAnswered && answered.UUID == c.report.UUID && answered.Boot == c.report.Boot:
@@ -214,7 +241,7 @@ func (m *Monitor) claimAnswered(w *watch, outcome ProbeOutcome, answered NodeRep
 		c.denied = now
 		m.log(LogWarn, w.name, "newcomer refused, the old process is alive", c.report.Boot.String())
 	default: // silence proves nothing
-		c.sentAt = now
+		c.silent = true
 	}
 }
 

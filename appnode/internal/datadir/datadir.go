@@ -48,7 +48,11 @@ type Dir struct {
 	lock   io.Closer
 	nonce  string
 
-	mu       sync.Mutex // guards the fields below, and the order of writes
+	// turn is held by whoever changes files. It is a channel and not a mutex
+	// because it is held while a disk is waited for.
+	turn chan struct{}
+
+	mu       sync.Mutex // guards the fields below; never held during I/O. Only the holder of turn changes them
 	identity identity
 	accepted map[protocol.GroupID]protocol.Epoch
 	failed   map[protocol.GroupID]string
@@ -60,6 +64,9 @@ type identity struct {
 	Cluster string        `json:"cluster,omitempty"`
 	UUID    protocol.UUID `json:"uuid"`
 	Boots   uint64        `json:"boots"`
+	// Made lists the groups whose data was made here, so that data which is
+	// missing is not taken for new.
+	Made []protocol.GroupID `json:"made,omitempty"`
 }
 
 // Open opens and locks the data directory dir, making what is missing, and
@@ -77,7 +84,7 @@ func Open(fsys disk.FS, dir string, random io.Reader) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	d := &Dir{fs: fsys, dir: dir, random: random, lock: lock}
+	d := &Dir{fs: fsys, dir: dir, random: random, lock: lock, turn: make(chan struct{}, 1)}
 	if err := d.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), lock.Close())
 	}
@@ -174,8 +181,7 @@ func (d *Dir) Cluster() string {
 // SetCluster makes the directory belong to a cluster, durably, for good. For one
 // that belongs to another the error wraps ErrOtherCluster.
 func (d *Dir) SetCluster(id string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.take()()
 	switch d.identity.Cluster {
 	case id:
 		return nil
@@ -185,10 +191,24 @@ func (d *Dir) SetCluster(id string) error {
 	}
 	next := d.identity
 	next.Cluster = id
+	return d.replaceIdentity(next)
+}
+
+// take takes the turn to change files, and returns what gives it back.
+func (d *Dir) take() func() {
+	d.turn <- struct{}{}
+	return func() { <-d.turn }
+}
+
+// replaceIdentity makes another identity durable, and then the present one. The
+// caller holds turn.
+func (d *Dir) replaceIdentity(next identity) error {
 	if err := d.writeIdentity(next); err != nil {
 		return err
 	}
+	d.mu.Lock()
 	d.identity = next
+	d.mu.Unlock()
 	return nil
 }
 

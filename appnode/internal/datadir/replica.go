@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"understudy.example/pkg/disk"
@@ -31,7 +32,7 @@ func (d *Dir) GroupDir(g protocol.GroupID) string {
 	return d.groupPath(g, "")
 }
 
-// dataDir and groupPath are for callers that hold mu.
+// dataDir and groupPath are for callers that hold mu or turn.
 func (d *Dir) dataDir() string { return filepath.Join(d.dir, dataPrefix+string(d.identity.UUID)) }
 
 func (d *Dir) groupPath(g protocol.GroupID, suffix string) string {
@@ -40,8 +41,10 @@ func (d *Dir) groupPath(g protocol.GroupID, suffix string) string {
 
 // loadData reads what the replica has accepted and where it has failed.
 func (d *Dir) loadData() error {
+	d.mu.Lock()
 	d.accepted = map[protocol.GroupID]protocol.Epoch{}
 	d.failed = map[protocol.GroupID]string{}
+	d.mu.Unlock()
 	if err := disk.MakeDir(d.fs, op, d.dataDir()); err != nil {
 		return err
 	}
@@ -67,7 +70,9 @@ func (d *Dir) loadFile(name string) error {
 		if err != nil {
 			return err
 		}
+		d.mu.Lock()
 		d.failed[g] = reason(string(b))
+		d.mu.Unlock()
 	}
 	g, ok := groupOf(name, acceptedSuffix)
 	if !ok {
@@ -87,7 +92,9 @@ func (d *Dir) loadFile(name string) error {
 		// be trusted, and says so until it has been set aside.
 		return d.markFailed(g, fmt.Sprintf("the accepted epoch is not known: %s: %v", name, err))
 	}
+	d.mu.Lock()
 	d.accepted[g] = a.Epoch
+	d.mu.Unlock()
 	return nil
 }
 
@@ -110,8 +117,7 @@ func (d *Dir) AcceptedEpoch(g protocol.GroupID) protocol.Epoch {
 // SetAcceptedEpoch accepts an epoch, durably when it returns. To go back is
 // refused.
 func (d *Dir) SetAcceptedEpoch(g protocol.GroupID, e protocol.Epoch) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.take()()
 	switch has := d.accepted[g]; {
 	case e == has:
 		return nil
@@ -125,7 +131,31 @@ func (d *Dir) SetAcceptedEpoch(g protocol.GroupID, e protocol.Epoch) error {
 	if err != nil {
 		return fmt.Errorf("accept epoch %d of group %d: %w", e, g, err)
 	}
+	d.mu.Lock()
 	d.accepted[g] = e
+	d.mu.Unlock()
+	return nil
+}
+
+// Made tells whether the data of a group was made in this directory before. If
+// it is not there any more it is lost, and not new.
+func (d *Dir) Made(g protocol.GroupID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.identity.Made, g)
+}
+
+// SetMade remembers, durably, that the data of a group has been made.
+func (d *Dir) SetMade(g protocol.GroupID) error {
+	defer d.take()()
+	if slices.Contains(d.identity.Made, g) {
+		return nil
+	}
+	next := d.identity
+	next.Made = append(slices.Clip(next.Made), g)
+	if err := d.replaceIdentity(next); err != nil {
+		return fmt.Errorf("remember that group %d was made: %w", g, err)
+	}
 	return nil
 }
 
@@ -133,14 +163,15 @@ func (d *Dir) SetAcceptedEpoch(g protocol.GroupID, e protocol.Epoch) error {
 // group's data as corrupt, until it is set aside. It tries its best on a disk
 // that may be the very reason; the error says that the mark may not be durable.
 func (d *Dir) MarkFailed(g protocol.GroupID, why string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.take()()
 	return d.markFailed(g, why)
 }
 
 func (d *Dir) markFailed(g protocol.GroupID, why string) (err error) {
 	why = reason(why)
+	d.mu.Lock()
 	d.failed[g] = why
+	d.mu.Unlock()
 	// The file's being there is the mark, so it is made in place and made
 	// durable before there is anything in it.
 	f, err := d.fs.OpenFile(op, d.groupPath(g, failedSuffix), os.O_CREATE|os.O_WRONLY, 0o600)
@@ -179,8 +210,7 @@ func (d *Dir) Failed(g protocol.GroupID) (why string, ok bool) {
 // either the old replica or the new. After an error it is the next Open that
 // tells which.
 func (d *Dir) SetAside(why string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.take()()
 	if err := disk.WriteFile(d.fs, op, filepath.Join(d.dataDir(), "reason"), []byte(why+"\n")); err != nil {
 		return fmt.Errorf("set data aside: %w", err)
 	}
@@ -189,11 +219,10 @@ func (d *Dir) SetAside(why string) error {
 		return fmt.Errorf("set data aside: %w", err)
 	}
 	next := d.identity
-	next.UUID = protocol.UUID(uuid)
-	if err := d.writeIdentity(next); err != nil {
+	next.UUID, next.Made = protocol.UUID(uuid), nil
+	if err := d.replaceIdentity(next); err != nil {
 		return fmt.Errorf("set data aside: %w", err)
 	}
-	d.identity = next
 	if err := d.loadData(); err != nil {
 		return fmt.Errorf("make the data directory of %s: %w", uuid, err)
 	}

@@ -34,6 +34,11 @@ const DefaultSegmentBytes = 16 << 20
 // minSegmentBytes keeps a segment big enough for its header and a few records.
 const minSegmentBytes = 1 << 10
 
+// ErrAtRisk is wrapped by the error of a write or a sync of records that failed:
+// what reached the disk is not known, and a later start must not take what it
+// finds for durable.
+var ErrAtRisk = errors.New("the disk may have lost records")
+
 // ErrClosed is returned by calls on a journal that has been closed.
 var ErrClosed = errors.New("the journal is closed")
 
@@ -54,6 +59,9 @@ type Options struct {
 	// NoSync leaves out the sync of each batch. A power cut may then lose
 	// acknowledged records or leave a journal that counts as corrupt.
 	NoSync bool
+	// Existing tells that the journal was opened here before. Without any file
+	// it then counts as corrupt, and not as new.
+	Existing bool
 	// Failed, if not empty, is why an earlier process gave this journal up. The
 	// journal then counts as corrupt.
 	Failed string

@@ -77,6 +77,9 @@ func (s *scan) list() (indexes []uint64, err error) {
 			s.leftovers = append(s.leftovers, n.Name())
 		}
 	}
+	if len(indexes) == 0 && s.o.Existing && s.snapshot == nil {
+		return nil, corrupt("its files are gone: it was made here, and no segment is left of it")
+	}
 	if len(indexes) == 0 && (others || s.snapshot != nil) {
 		return nil, corrupt("no segment of generation %d is there, to which the snapshot belongs", s.generation)
 	}

@@ -135,12 +135,12 @@ func (j *Journal) write(batch []byte, c candidate) error {
 	at := s.end
 	c.mark.put(batch, s.seed, at)
 	if _, err := s.file.WriteAt(batch, at); err != nil {
-		return j.fail(fmt.Errorf("write records from %d: %w", c.mark.first, err))
+		return j.fail(fmt.Errorf("write records from %d: %w: %w", c.mark.first, ErrAtRisk, err))
 	}
 	if !j.o.NoSync {
 		wrote := time.Now()
 		if err := s.file.Datasync("journal sync"); err != nil {
-			return j.fail(fmt.Errorf("sync records from %d: %w", c.mark.first, err))
+			return j.fail(fmt.Errorf("sync records from %d: %w: %w", c.mark.first, ErrAtRisk, err))
 		}
 		if j.o.OnSync != nil {
 			j.o.OnSync(time.Since(wrote))

@@ -16,6 +16,7 @@ func (l *lead) collect(commit protocol.Seq) *store.Map {
 		b := l.batches[0]
 		l.batches[0] = nil
 		l.batches = l.batches[1:]
+		l.unsettled -= len(b.chunk.data)
 		if b.state != nil {
 			state = b.state
 		}
@@ -23,6 +24,9 @@ func (l *lead) collect(commit protocol.Seq) *store.Map {
 	}
 	if len(l.batches) == 0 {
 		l.batches = nil
+	}
+	if len(l.committed) > 0 && len(l.queue) > 0 {
+		l.rouse() // the writer may wait for batches to be committed
 	}
 	return state
 }
@@ -43,15 +47,19 @@ func (r *Replica) answer() {
 			rd := r.joinRound()
 			rd.batches = append(rd.batches, b)
 		default:
-			l.tell(b, r.view.Load(), r.core.Copies())
+			l.tell(b, r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
 		}
 	}
 	l.committed = l.committed[:0]
 }
 
 // tell answers the writers of a batch.
-func (l *lead) tell(b *batch, view *store.View, copies int) {
+func (l *lead) tell(b *batch, view *store.View, copies, least int) {
 	for _, j := range b.writes {
+		if j.err == nil && !j.missing && copies < least {
+			j.w.done <- result{err: unknownOutcome("the write is on fewer replicas than it was to be")}
+			continue
+		}
 		if j.err != nil {
 			j.w.done <- result{err: j.err}
 			continue

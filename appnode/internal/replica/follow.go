@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"understudy.example/appnode/internal/journal"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/frame"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
@@ -33,52 +34,73 @@ func (r *Replica) beginFollow(ctx context.Context, primary protocol.UUID) {
 	r.startRole(ctx, func(ctx context.Context) { r.follow(ctx, primary) })
 }
 
+// steadyAfter is how long a stream must last for its end to be news: one that
+// ends sooner, again and again, is dialled with growing pauses.
+const steadyAfter = time.Second
+
+// roomCheck is how often a standby with a full disk looks for room.
+const roomCheck = time.Second
+
 // follow keeps the one incoming stream of a standby alive.
 func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 	said := ""
 	for attempt := 0; ctx.Err() == nil; attempt++ {
-		welcomed, err := r.followOnce(ctx, primary)
-		if welcomed {
+		lasted, err := r.followOnce(ctx, primary)
+		if lasted >= steadyAfter {
 			attempt, said = 0, ""
 		}
 		if text := fmt.Sprint(err); ctx.Err() == nil && text != said {
 			said = text // the same trouble is told once, not twenty times a second
 			r.log.Warn().Err(err).Str("primary", r.opts.NameOf(primary)).Msg("stream from the primary ended")
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(redialPauses[min(attempt, len(redialPauses)-1)] * redialUnit):
+		pause(ctx, redialPauses[min(attempt, len(redialPauses)-1)]*redialUnit)
+		for r.full.Load() && ctx.Err() == nil && r.reserve(maxBatch) != nil {
+			// Without room a stream would bring only what cannot be kept.
+			pause(ctx, roomCheck)
 		}
 	}
 }
 
-// followOnce dials, shakes hands and takes records until the connection ends.
-func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (welcomed bool, err error) {
+// pause waits for d, or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// followOnce dials, shakes hands and takes records until the connection ends. It
+// tells how long the stream lasted.
+func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (lasted time.Duration, err error) {
 	address, ok := r.opts.Address(primary)
 	if !ok {
-		return false, errors.New("the primary's address is not known yet")
+		return 0, errors.New("the primary's address is not known yet")
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, in, err := frame.Dial(dialCtx, r.opts.Dial, address, fmt.Sprintf("%s?group=%d", wire.PathStream, r.opts.Group), StreamProtocol)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 
 	id, welcome, err := r.handshake(conn, in)
 	if err != nil {
-		return false, err
+		return 0, err
+	}
+	// What the primary does not have is set aside also where a snapshot is to
+	// replace everything.
+	if err := r.cut(welcome.Part); err != nil {
+		return 0, err
 	}
 	if welcome.Snapshot {
 		_ = conn.Close() // the primary ends its side, too
-		return true, r.fetchSnapshot(ctx, address, welcome)
+		return 0, r.fetchSnapshot(ctx, address, welcome)
 	}
-	if err := r.cut(welcome.Part); err != nil {
-		return false, err
-	}
-	return true, r.takeStream(ctx, conn, in, id)
+	began := time.Now()
+	err = r.takeStream(ctx, conn, in, id)
+	return time.Since(began), err
 }
 
 // handshake says hello on a new connection. From its beginning nothing of an
@@ -142,6 +164,10 @@ func (r *Replica) cut(part protocol.Seq) error {
 		return nil
 	}
 	aside, err := r.opts.Journal.Cut(part)
+	if disk.IsFull(err) && r.opts.Journal.Err() == nil {
+		r.fillUp(err)
+		return err
+	}
 	if err != nil {
 		err = fmt.Errorf("cut the journal after %d: %w", part, err)
 		r.die(err)
@@ -165,7 +191,7 @@ func (r *Replica) cut(part protocol.Seq) error {
 type incoming struct {
 	conn  net.Conn
 	id    protocol.ConnID
-	data  chan []byte   // received records, in order
+	data  *inbox        // received records, in order
 	write chan struct{} // capacity 1: held while the connection is written to
 	epoch protocol.Epoch
 	// asks holds the newest question, to be sent; capacity 1. Replica.mu guards
@@ -179,7 +205,7 @@ type incoming struct {
 func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
 	_ = conn.SetDeadline(time.Time{}) // a dead connection shows at the next read
 	r.mu.Lock()
-	s := &incoming{conn: conn, id: id, data: make(chan []byte, 64), write: make(chan struct{}, 1), epoch: r.core.Accepted(), asks: make(chan uint64, 1)}
+	s := &incoming{conn: conn, id: id, data: newInbox(), write: make(chan struct{}, 1), epoch: r.core.Accepted(), asks: make(chan uint64, 1)}
 	durable := r.core.Durable()
 	r.mu.Unlock()
 	r.log.Info().Uint64("from", uint64(durable)).Msg("stream from the primary begun")
@@ -190,9 +216,6 @@ func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reade
 	go func() {
 		err := r.sync(s)
 		_ = conn.Close() // ends the reader
-		for range s.data {
-			// The reader must not block on a syncer that is gone.
-		}
 		ended <- err
 	}()
 	asker := make(chan struct{})
@@ -207,7 +230,7 @@ func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reade
 	r.endAsking(s)
 	close(s.asks)
 	<-asker
-	close(s.data)
+	s.data.close()
 	return errors.Join(<-ended, err)
 }
 
@@ -225,8 +248,7 @@ func (s *incoming) sendFrame(b []byte) error {
 	return err
 }
 
-// read takes frames until the connection ends. It never waits for the disk, but
-// where the primary has filled the whole window.
+// read takes frames until the connection ends. It never waits for the disk.
 func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error {
 	var small [16]byte
 	for {
@@ -259,12 +281,7 @@ func (r *Replica) takeFrame(ctx context.Context, s *incoming, h frame.Header, pa
 	case frameTold:
 		return r.takeAnswer(s, payload)
 	case frameRecords:
-		select {
-		case s.data <- payload:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return s.data.put(payload)
 	}
 	n, err := frame.Number(payload)
 	if err != nil {
@@ -292,21 +309,15 @@ func (r *Replica) learnCommit(s *incoming, epoch protocol.Epoch, commit protocol
 // sync writes what the reader received, syncs it, acknowledges it and applies
 // what is committed: all that has arrived while the last sync ran, together.
 func (r *Replica) sync(s *incoming) error {
-	for data := range s.data {
-		buf := append(make([]byte, journal.MarkSize, journal.MarkSize+len(data)), data...)
-		for more := true; more && len(buf) < maxBatch; {
-			select {
-			case next, ok := <-s.data:
-				buf, more = append(buf, next...), ok
-			default:
-				more = false
-			}
+	for {
+		buf := s.data.take(journal.MarkSize)
+		if buf == nil {
+			return nil
 		}
 		if err := r.syncBatch(s, buf); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // syncBatch makes received records durable and acknowledges them. buf has the
@@ -317,8 +328,8 @@ func (r *Replica) syncBatch(s *incoming, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	if !r.reserve(len(data)) {
-		return errors.Join(errors.New("the disk has no room"), s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte(problem.DiskFull))))
+	if err := r.reserve(len(data)); err != nil {
+		return errors.Join(err, s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte(problem.DiskFull))))
 	}
 	now := time.Now()
 	r.mu.Lock()

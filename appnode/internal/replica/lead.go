@@ -22,6 +22,7 @@ type lead struct {
 	queue      []*write // not judged yet
 	queueBytes int
 	batches    []*batch // judged, in order, not committed yet
+	unsettled  int      // bytes of their records
 	committed  []*batch // to be answered once their state is published
 	recent     recent
 
@@ -131,19 +132,34 @@ func (r *Replica) enqueue(w *write) error {
 	switch {
 	case l == nil || !r.core.Serving():
 		return r.notServing()
-	case len(r.core.GroupRecord().InSync) < int(r.minCopies.Load()):
-		return retryLater(problem.TooFewCopies, "%d replicas are in sync and at least %d must be before a write is taken",
-			len(r.core.GroupRecord().InSync), r.minCopies.Load())
+	case !r.enoughCopies():
+		return r.tooFewCopies()
 	case len(l.queue) >= maxQueued || l.queueBytes >= maxQueuedBytes:
 		return retryLater(problem.Overloaded, "%d requests wait to be written", len(l.queue))
 	}
 	l.queue = append(l.queue, w)
 	l.queueBytes += w.req.Size()
+	l.rouse()
+	return nil
+}
+
+// rouse wakes the writer.
+func (l *lead) rouse() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// enoughCopies tells whether as many replicas are in sync as a write needs. mu
+// is held.
+func (r *Replica) enoughCopies() bool {
+	return len(r.core.GroupRecord().InSync) >= int(r.minCopies.Load())
+}
+
+func (r *Replica) tooFewCopies() error {
+	return retryLater(problem.TooFewCopies, "%d replicas are in sync and at least %d must be before a write is taken",
+		len(r.core.GroupRecord().InSync), r.minCopies.Load())
 }
 
 func retryLater(code problem.Code, format string, args ...any) error {
@@ -197,6 +213,17 @@ func (r *Replica) take(l *lead) []*write {
 	if r.lead != l {
 		return nil // deposed: what is queued has been told
 	}
+	if len(l.batches) >= maxBatches || l.unsettled >= maxUnsettled {
+		return nil // what waits for the standbys is enough; settle wakes the writer
+	}
+	if !r.enoughCopies() {
+		err := r.tooFewCopies()
+		for _, w := range l.queue {
+			w.done <- result{err: err}
+		}
+		l.queue, l.queueBytes = nil, 0
+		return nil
+	}
 	n, bytes := 0, 0
 	for n < len(l.queue) && (n == 0 || bytes+l.queue[n].req.Size() <= maxBatch) {
 		bytes += l.queue[n].req.Size()
@@ -217,7 +244,8 @@ func (r *Replica) writeStart(ctx context.Context, l *lead) bool {
 	pos := protocol.Position{Epoch: l.epoch, Seq: l.tail.Position().Seq + 1}
 	buf := record.Append(make([]byte, journal.MarkSize, 256), &record.Record{Group: r.opts.Group, Epoch: pos.Epoch, Seq: pos.Seq, Commit: r.commit(), Kind: record.EpochStart})
 	err := l.tail.ApplyEpochStart(pos)
-	if pos.Seq == 1 && r.opts.Profile != nil {
+	// A birth that was cut short after its epoch-start is still a birth.
+	if unborn := l.tail.GroupTime() == 0 && l.tail.Profile() == nil; unborn && r.opts.Profile != nil {
 		pos.Seq++
 		buf = record.Append(buf, &record.Record{Group: r.opts.Group, Epoch: pos.Epoch, Seq: pos.Seq, Kind: record.Profile, Payload: r.opts.Profile})
 		err = l.tail.ApplyProfile(pos, r.opts.Profile)
@@ -226,11 +254,13 @@ func (r *Replica) writeStart(ctx context.Context, l *lead) bool {
 		r.die(fmt.Errorf("begin epoch %d: %w", l.epoch, err))
 		return false
 	}
-	for !r.reserve(len(buf)) {
-		select {
-		case <-ctx.Done():
+	for {
+		err := r.reserve(len(buf))
+		if err == nil {
+			break
+		}
+		if pause(ctx, 100*time.Millisecond); ctx.Err() != nil || !disk.IsFull(err) {
 			return false
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	first := r.opts.Journal.Last().Seq + 1
@@ -243,24 +273,29 @@ func (r *Replica) commit() protocol.Seq {
 	return r.core.Commit()
 }
 
-// reserve makes sure of room in the journal, and remembers whether there is.
-func (r *Replica) reserve(n int) bool {
+// reserve makes sure of room in the journal, and remembers whether there is. Any
+// error but a full disk ends the replica.
+func (r *Replica) reserve(n int) error {
 	err := r.opts.Journal.Reserve(n)
 	switch {
 	case err == nil:
 		if r.full.Swap(false) {
 			r.log.Info().Msg("the disk has room again")
 		}
-		return true
 	case disk.IsFull(err):
-		if !r.full.Swap(true) {
-			r.log.Error().Err(err).Msg("the disk is full, writes are refused")
-			r.opts.Changed()
-		}
+		r.fillUp(err)
 	default:
 		r.die(fmt.Errorf("reserve room in the journal: %w", err))
 	}
-	return false
+	return err
+}
+
+// fillUp notes that the disk is full.
+func (r *Replica) fillUp(err error) {
+	if !r.full.Swap(true) {
+		r.log.Error().Err(err).Msg("the disk is full, nothing can be written")
+		r.opts.Changed()
+	}
 }
 
 // writeBatch judges the requests on the newest state, appends their effects,
@@ -270,11 +305,15 @@ func (r *Replica) writeBatch(l *lead, writes []*write) bool {
 	for _, w := range writes {
 		size += w.req.Size() + record.HeaderSize
 	}
-	if !r.reserve(size) {
-		for _, w := range writes {
-			w.done <- result{err: retryLater(problem.DiskFull, "the disk of %s is full: make room on it; reads go on", r.opts.Name)}
+	if err := r.reserve(size); err != nil {
+		answer := retryLater(problem.DiskFull, "the disk of %s is full: make room on it; reads go on", r.opts.Name)
+		if !disk.IsFull(err) {
+			answer = retryLater(problem.NotPrimary, "%s cannot write to its disk and gives up", r.opts.Name)
 		}
-		return true
+		for _, w := range writes {
+			w.done <- result{err: answer}
+		}
+		return disk.IsFull(err)
 	}
 	commit := r.commit()
 	pos := protocol.Position{Epoch: l.epoch, Seq: l.tail.Position().Seq}
@@ -309,7 +348,6 @@ func (r *Replica) writeBatch(l *lead, writes []*write) bool {
 // returns false when the reign is over.
 func (r *Replica) append(l *lead, b *batch) bool {
 	now := time.Now()
-	b.at = now
 	r.mu.Lock()
 	if r.lead != l {
 		// Deposed between judging and appending: nothing left this process.
@@ -317,7 +355,9 @@ func (r *Replica) append(l *lead, b *batch) bool {
 		r.mu.Unlock()
 		return false
 	}
+	b.at = now
 	l.batches = append(l.batches, b)
+	l.unsettled += len(b.chunk.data)
 	if b.chunk.data == nil {
 		r.publish()
 		r.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/appnode/internal/record"
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
 )
 
@@ -29,6 +30,8 @@ const (
 	windowBytes    = 8 << 20  // bytes sent to a standby and not acknowledged
 	maxQueued      = 10_000   // requests waiting to be judged
 	maxQueuedBytes = 64 << 20 // of those requests
+	maxBatches     = 10_000   // batches judged and not committed
+	maxUnsettled   = 64 << 20 // bytes of their records
 )
 
 // Epochs keeps the accepted epoch of the group durably.
@@ -86,8 +89,10 @@ type Replica struct {
 	view atomic.Pointer[store.View]
 	// full tells that the disk had no room for the last batch.
 	full atomic.Bool
-	// turned is when the control loop last came round, in Unix nanoseconds.
+	// turned is when the control loop last came round, in nanoseconds since
+	// began: a wall clock that jumps must not make the loop look stuck.
 	turned atomic.Int64
+	began  time.Time
 	// hold and minCopies are cluster settings.
 	hold      atomic.Int64
 	minCopies atomic.Int64
@@ -131,7 +136,7 @@ func New(opts Options) (*Replica, error) {
 	r := &Replica{
 		opts: opts, log: opts.Log,
 		wake: make(chan struct{}, 1), fatal: make(chan error, 1),
-		conns: map[protocol.ConnID]*peerConn{},
+		conns: map[protocol.ConnID]*peerConn{}, began: time.Now(),
 	}
 	r.hold.Store(int64(time.Duration(protocol.DefaultSettings().Hold)))
 	r.minCopies.Store(int64(protocol.DefaultSettings().MinCopies))
@@ -189,21 +194,32 @@ func (r *Replica) loadSnapshot() (*store.Map, error) {
 // Run works until ctx ends or the replica cannot go on, which is an error. The
 // journal is the caller's to close afterwards.
 func (r *Replica) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	background.Go(func() { r.snapshots(ctx) })
+	// Nothing of this is deferred: a broken invariant must end the process at
+	// once, and not wait for locks that it holds itself.
+	err := r.control(ctx)
+	r.shut()
+	if errors.Is(err, journal.ErrAtRisk) {
+		err = errors.Join(err, r.opts.Epochs.MarkFailed(r.opts.Group, err.Error()))
+	}
+	cancel()
+	background.Wait()
+	return err
+}
+
+// control is the control loop.
+func (r *Replica) control(ctx context.Context) error {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
-	var background sync.WaitGroup
-	defer background.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	background.Go(func() { r.snapshots(ctx) })
-	defer r.shut()
 	for {
-		r.turned.Store(time.Now().UnixNano())
+		r.turned.Store(int64(time.Since(r.began)))
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-r.fatal:
-			return errors.Join(err, r.opts.Epochs.MarkFailed(r.opts.Group, err.Error()))
+			return err
 		case <-r.wake:
 		case <-ticker.C:
 			r.tick(time.Now())
@@ -266,12 +282,12 @@ func (r *Replica) tick(now time.Time) {
 // nothing is left.
 func (r *Replica) work(ctx context.Context) error {
 	for {
+		var taken *protocol.GroupRecord
 		r.mu.Lock()
 		if rec := r.inbox; rec != nil {
 			r.inbox = nil
 			if r.core.Record(*rec, time.Now()) {
-				r.log.Info().Uint64("version", uint64(rec.Version)).Uint64("epoch", uint64(rec.Epoch)).
-					Str("primary", r.opts.NameOf(rec.Primary.UUID)).Int("in_sync", len(rec.InSync)).Msg("group record taken")
+				taken = rec
 				r.publish()
 			}
 		}
@@ -279,6 +295,10 @@ func (r *Replica) work(ctx context.Context) error {
 		r.serving.Store(r.core.Serving())
 		r.checkRound()
 		r.mu.Unlock()
+		if taken != nil {
+			r.log.Info().Uint64("version", uint64(taken.Version)).Uint64("epoch", uint64(taken.Epoch)).
+				Str("primary", r.opts.NameOf(taken.Primary.UUID)).Int("in_sync", len(taken.InSync)).Msg("group record taken")
+		}
 		if len(effects) == 0 {
 			return nil
 		}
@@ -295,10 +315,13 @@ func (r *Replica) do(ctx context.Context, e protocol.Effect) error {
 	switch e.Kind {
 	case protocol.EffectEndRole:
 		r.endRole()
-	case protocol.EffectPersistEpoch:
-		if err := r.opts.Epochs.SetAcceptedEpoch(r.opts.Group, e.Epoch); err != nil {
-			return fmt.Errorf("persist epoch %d: %w", e.Epoch, err)
+		select {
+		case err := <-r.fatal: // the journal failed under the old role
+			return err
+		default:
 		}
+	case protocol.EffectPersistEpoch:
+		return r.persistEpoch(ctx, e.Epoch)
 	case protocol.EffectSettle:
 		r.mu.Lock()
 		r.core.Settled(r.opts.Epochs.AcceptedEpoch(r.opts.Group), time.Now())
@@ -320,6 +343,25 @@ func (r *Replica) do(ctx context.Context, e protocol.Effect) error {
 		r.log.Info().Str("standby", r.opts.NameOf(e.Peer)).Msg(e.Text)
 	}
 	return nil
+}
+
+// persistEpoch accepts an epoch durably. On a full disk it waits for room: the
+// replica takes no part until then, and says why.
+func (r *Replica) persistEpoch(ctx context.Context, epoch protocol.Epoch) error {
+	for {
+		err := r.opts.Epochs.SetAcceptedEpoch(r.opts.Group, epoch)
+		switch {
+		case err == nil:
+			return nil
+		case !disk.IsFull(err):
+			return fmt.Errorf("persist epoch %d: %w", epoch, err)
+		case ctx.Err() != nil:
+			return nil // Settled sees that it was not accepted
+		}
+		r.fillUp(err)
+		r.turned.Store(int64(time.Since(r.began)))
+		pause(ctx, roomCheck)
+	}
 }
 
 // roleWork is the goroutines of the present role.
@@ -367,6 +409,7 @@ func (r *Replica) shut() {
 	r.closed = true
 	r.mu.Unlock()
 	r.endRole()
+	r.alone.Store(false)
 	r.mu.Lock()
 	for id, c := range r.conns {
 		c.close()

@@ -54,7 +54,7 @@ func (r *Replica) checkRound() {
 
 func (r *Replica) endRound(rd *round) {
 	for _, b := range rd.batches {
-		r.lead.tell(b, r.view.Load(), r.core.Copies())
+		r.lead.tell(b, r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
 	}
 	for _, a := range rd.asked {
 		a.answer()
@@ -94,9 +94,10 @@ func (rd *round) fail(err error) {
 // readConfirmed returns the applied state as soon as every standby in the view
 // has confirmed, after this call began, that it still follows this primary.
 func (r *Replica) readConfirmed(ctx context.Context) (*store.View, error) {
-	view := r.view.Load()
 	if r.alone.Load() {
-		return view, nil
+		// In this order: a state taken before could be of an earlier reign, and
+		// the one taken now is not older than what was applied while alone.
+		return r.view.Load(), nil
 	}
 	r.mu.Lock()
 	if r.lead == nil || !r.core.Serving() {
@@ -104,7 +105,7 @@ func (r *Replica) readConfirmed(ctx context.Context) (*store.View, error) {
 		r.mu.Unlock()
 		return nil, err
 	}
-	view = r.view.Load()
+	view := r.view.Load()
 	if r.core.Alone() {
 		r.mu.Unlock()
 		return view, nil

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/disk"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -90,7 +92,7 @@ func (r *Replica) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {
 // goroutine writes the journal.
 func (r *Replica) fetchSnapshot(ctx context.Context, address string, welcome welcomeMessage) error {
 	r.log.Warn().Uint64("have", uint64(welcome.Part)).Msg("the primary's journal no longer reaches back, fetching a snapshot")
-	transport := &http.Transport{DialContext: r.opts.Dial, DisableCompression: true, ResponseHeaderTimeout: dialTimeout}
+	transport := &http.Transport{DialContext: r.dialImpatient, DisableCompression: true, ResponseHeaderTimeout: dialTimeout}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s%s?group=%d", address, wire.PathSnapshot, r.opts.Group), nil)
 	if err != nil {
@@ -108,6 +110,27 @@ func (r *Replica) fetchSnapshot(ctx context.Context, address string, welcome wel
 	return r.install(res.Body)
 }
 
+// dialImpatient dials a connection on which no read waits for longer than
+// silence: a transfer that stalls on a half-open connection must end, so that
+// it is begun again.
+func (r *Replica) dialImpatient(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := r.opts.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return impatient{conn}, nil
+}
+
+type impatient struct{ net.Conn }
+
+// Read implements [net.Conn].
+func (c impatient) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
 func (r *Replica) install(body io.Reader) error {
 	r.mu.Lock()
 	least := r.core.Commit()
@@ -121,6 +144,9 @@ func (r *Replica) install(body io.Reader) error {
 		}
 		return nil
 	})
+	if disk.IsFull(err) {
+		r.fillUp(err)
+	}
 	if err != nil {
 		return fmt.Errorf("install the snapshot: %w", err)
 	}

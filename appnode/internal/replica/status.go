@@ -16,7 +16,7 @@ func (r *Replica) Status() wire.GroupStatus {
 	s := wire.GroupStatus{
 		Group: r.opts.Group, Role: r.core.Role(), State: r.core.State(),
 		Epoch: r.core.Accepted(), Version: r.core.GroupRecord().Version,
-		Position: r.core.Last(), Durable: r.core.Durable(), Commit: r.core.Commit(), Serving: r.core.Serving(),
+		Position: r.core.Last(), Durable: r.core.Durable(), Commit: r.core.Commit(), Serving: r.core.Serving() && !r.closed,
 	}
 	for _, p := range r.core.Peers(now) {
 		s.Peers = append(s.Peers, wire.PeerStatus{
@@ -46,7 +46,7 @@ func (r *Replica) InSync() int { return len(r.Record().InSync) }
 // writes learns that there is room. It may wait for the disk.
 func (r *Replica) CheckRoom() {
 	if r.full.Load() {
-		r.reserve(maxBatch)
+		_ = r.reserve(maxBatch) // the answer is in full
 	}
 }
 
@@ -56,7 +56,7 @@ const maxTurn = 10 * time.Second
 
 // Alive says so if the control loop does not run.
 func (r *Replica) Alive() error {
-	if age := time.Since(time.Unix(0, r.turned.Load())); age > maxTurn {
+	if age := time.Since(r.began) - time.Duration(r.turned.Load()); age > maxTurn {
 		return fmt.Errorf("the loop of group %d has not come round for %s", r.opts.Group, age.Round(time.Second))
 	}
 	return nil

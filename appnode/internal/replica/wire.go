@@ -84,5 +84,8 @@ func (r *Replica) parseHello(h frame.Header, payload []byte) (helloMessage, erro
 		return m, problem.Errorf(problem.WrongCluster, "%s belongs to cluster %s, group %d, and %s to cluster %s, group %d",
 			m.Name, m.Cluster, m.Group, r.opts.Name, r.opts.Cluster(), r.opts.Group)
 	}
+	if err := protocol.CheckBoundaries(m.Boundaries, m.Last); err != nil {
+		return m, problem.Errorf(problem.BadRequest, "the hello of %s is not valid: %v", m.Name, err)
+	}
 	return m, nil
 }

@@ -73,6 +73,7 @@ type Coordinator struct {
 	// Owned by the loop.
 	monitor *protocol.Monitor
 	reg     protocol.Registry
+	leads   bool           // reg holds all that was acknowledged before this monitor led
 	current map[string]any // the connection of each node's newest heartbeat
 	conns   map[any]beating
 	shown   map[string]*shown // each node's newest message, for people
@@ -144,6 +145,13 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		case <-c.changed:
 			c.learn(ctx, time.Now())
 		case event := <-c.events:
+			// A node may know a record before this loop does: what the registry
+			// holds is looked at first.
+			select {
+			case <-c.changed:
+				c.learn(ctx, time.Now())
+			default:
+			}
 			event(time.Now())
 		case <-ticker.C:
 			c.monitor.Tick(time.Now())
@@ -157,12 +165,21 @@ func (c *Coordinator) Run(ctx context.Context) error {
 // group record changed.
 func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 	before := c.reg
+	// In this order: who leads has applied all that was acknowledged, and the
+	// state read after the answer holds it.
+	led := c.leads
+	c.leads = c.opts.Registry.Leader()
 	c.reg = c.opts.Registry.State()
-	a := assignmentOf(c.reg)
+	// Until then this may be a state of the past, replayed from the log: nodes
+	// must not hear of it.
+	a := &wire.Assignment{V: wire.Format}
+	if c.leads {
+		a = assignmentOf(c.reg)
+	}
 	c.assignment.Store(a)
 	c.monitor.Registry(c.reg, now)
-	c.monitor.Lead(c.opts.Registry.Leader(), now)
-	retarget, push := false, false
+	c.monitor.Lead(c.leads, now)
+	retarget, push := false, c.leads && !led
 	for id, rec := range c.reg.Groups {
 		push = push || rec.Version != before.Groups[id].Version
 		retarget = retarget || rec.Epoch != before.Groups[id].Epoch
@@ -171,7 +188,7 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 	if retarget {
 		c.opts.Retargeted()
 	}
-	if push {
+	if push && c.leads {
 		for _, n := range c.reg.Nodes {
 			c.spawn(func() { c.push(ctx, n, a) })
 		}

@@ -166,7 +166,7 @@ func reportOf(hb *wire.Heartbeat) protocol.NodeReport {
 		DiskAge: time.Duration(hb.Disk.OldestUnsyncedMS) * time.Millisecond,
 	}
 	for _, g := range hb.Groups {
-		n.Groups = append(n.Groups, protocol.GroupReport{Group: g.Group, Epoch: g.Epoch, Position: g.Position, Serving: g.Serving})
+		n.Groups = append(n.Groups, protocol.GroupReport{Group: g.Group, Epoch: g.Epoch, Version: g.Version, Position: g.Position, Serving: g.Serving})
 	}
 	return n
 }

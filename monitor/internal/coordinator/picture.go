@@ -93,16 +93,17 @@ func groupOf(n protocol.NodeReport, id protocol.GroupID) protocol.GroupReport {
 	return protocol.GroupReport{Group: id}
 }
 
-// Cluster describes the cluster as this monitor sees it.
+// Cluster describes the cluster as this monitor sees it. A monitor that has
+// started again names itself as the leader only once it has applied all that
+// was acknowledged: before, it may show an older state.
 func (c *Coordinator) Cluster() wire.Cluster {
 	leader := c.opts.Registry.LeaderName()
-	out := wire.Cluster{
-		Leader: leader, Term: c.opts.Registry.Term(),
-		Monitors: []wire.MonitorView{{Name: c.opts.Name, Address: c.opts.Address, Leader: leader == c.opts.Name, Reachable: true}},
-		Groups:   []wire.GroupView{}, Nodes: []wire.NodeView{},
-	}
+	out := wire.Cluster{Term: c.opts.Registry.Term(), Groups: []wire.GroupView{}, Nodes: []wire.NodeView{}}
 	// A stopping monitor still says what the registry holds.
 	_ = c.ask(func(now time.Time) {
+		if leader == c.opts.Name && !c.leads {
+			leader = ""
+		}
 		out.Cluster, out.Settings = c.reg.Cluster, c.reg.Settings
 		for _, id := range slices.Sorted(maps.Keys(c.reg.Groups)) {
 			out.Groups = append(out.Groups, c.groupView(id, now))
@@ -111,6 +112,8 @@ func (c *Coordinator) Cluster() wire.Cluster {
 			out.Nodes = append(out.Nodes, c.nodeView(n, now))
 		}
 	})
+	out.Leader = leader
+	out.Monitors = []wire.MonitorView{{Name: c.opts.Name, Address: c.opts.Address, Leader: leader == c.opts.Name, Reachable: true}}
 	return out
 }
 

@@ -1,0 +1,152 @@
+package protocol_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"understudy.example/pkg/protocol"
+)
+
+// How long the simulation runs in an ordinary test run, and what makes it run
+// longer, or run one seed again.
+const (
+	simSeeds   = 24
+	simTrouble = 12 * time.Second // of faults, in virtual time
+	simHealing = 40 * time.Second // until everything must be well again
+
+	envSeeds = "UNDERSTUDY_SIM_SEEDS" // how many fresh seeds to run
+	envSeed  = "UNDERSTUDY_SIM_SEED"  // the one seed to run
+)
+
+// TestSimulation runs whole clusters through drawn faults, and checks after every
+// step what the design promises. A finding prints its seed and its last steps.
+func TestSimulation(t *testing.T) {
+	seeds := make([]uint64, 0, simSeeds+1)
+	fresh := 1
+	if n, err := strconv.Atoi(os.Getenv(envSeeds)); err == nil {
+		fresh = n
+	}
+	if one, err := strconv.ParseUint(os.Getenv(envSeed), 10, 64); err == nil {
+		seeds, fresh = append(seeds, one), 0
+	} else {
+		for s := range uint64(simSeeds) {
+			seeds = append(seeds, s)
+		}
+	}
+	base := uint64(time.Now().UnixNano())
+	for i := range uint64(fresh) {
+		seeds = append(seeds, base+i)
+	}
+	t.Logf("fresh seeds from %d", base)
+	var total checker
+	for _, seed := range seeds {
+		w := simulate(seed, false)
+		if w.check.broken != "" {
+			w = simulate(seed, true)
+			const last = 400
+			t.Log(strings.Join(w.trace[max(0, len(w.trace)-last):], "\n"))
+			t.Fatalf("seed %d: %s (run it alone with %s=%d)", seed, w.check.broken, envSeed, seed)
+		}
+		total.acks += w.check.acks
+		total.failovers += w.check.failovers
+		total.serves += w.check.serves
+		total.reads += w.check.reads
+	}
+	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d failovers", len(seeds), total.acks, total.reads, total.failovers)
+	if len(seeds) > simSeeds {
+		require.Greater(t, total.acks, 20*len(seeds), "the worlds are too broken to show anything")
+		require.Greater(t, total.reads, 20*len(seeds), "the worlds are too broken to show anything")
+		require.Greater(t, total.failovers, len(seeds), "the worlds are too tame to show anything")
+	}
+}
+
+// simulate runs one world and returns it as it ends.
+func simulate(seed uint64, tracing bool) *world {
+	w := &world{
+		rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0),
+		cuts: map[[2]string]time.Time{}, check: newChecker(), tracing: tracing,
+	}
+	w.start = w.now
+	size := 2 + w.rng.IntN(2)
+	s := protocol.DefaultSettings()
+	s.WantCopies = 2 + w.rng.IntN(size-1)
+	w.reg, _ = w.reg.Apply(protocol.Command{Found: &protocol.Found{Cluster: "c", Settings: s}})
+	w.faults = w.drawFaults()
+	w.startMonitor()
+	for i := range size {
+		n := &node{name: string(rune('a' + i))}
+		w.nodes = append(w.nodes, n)
+		w.after(w.upTo(500*time.Millisecond), func() { w.startProcess(n) })
+	}
+	w.after(time.Second, w.harm)
+	w.runUntil(w.start.Add(simTrouble))
+	if w.check.broken != "" {
+		return w
+	}
+	w.heal()
+	w.recover()
+	return w
+}
+
+// recover waits until the cluster is whole again: nothing may be stuck when
+// nothing is broken any more.
+func (w *world) recover() {
+	end := w.now.Add(simHealing)
+	for w.now.Before(end) && w.check.broken == "" {
+		w.runUntil(w.now.Add(200 * time.Millisecond))
+		if w.isLost() || w.whole() == "" {
+			return
+		}
+	}
+	if w.check.broken == "" {
+		w.check.fail(w, "not whole again after %s: %s", simHealing, w.whole())
+	}
+}
+
+// isLost tells whether every directory of the in-sync set is gone: then a takeover
+// is refused for good, as it must be.
+func (w *world) isLost() bool {
+	rec := w.reg.Groups[0]
+	for _, u := range rec.InSync {
+		if w.directory(u) != nil {
+			return false
+		}
+	}
+	return rec.Epoch > 0
+}
+
+// whole says what is missing until the cluster is whole, or nothing.
+func (w *world) whole() string {
+	rec := w.reg.Groups[0]
+	primary := w.running(rec.Primary.UUID)
+	switch {
+	case rec.Epoch == 0:
+		return "there is no primary"
+	case primary == nil || primary.me != rec.Primary:
+		return "the primary of the record is gone"
+	case !primary.core.Serving():
+		return "the primary does not serve"
+	case len(rec.Members) < w.reg.Settings.WantCopies:
+		return "there are too few members"
+	}
+	for _, u := range rec.Members {
+		p := w.running(u)
+		switch {
+		case p == nil:
+			return string(u) + " does not run"
+		case !rec.IsInSync(u):
+			return string(u) + " is not in sync"
+		case p != primary && p.core.State() != protocol.StateStandby:
+			return string(u) + " is " + string(p.core.State())
+		case p.core.Commit()+100 < primary.core.Commit():
+			return string(u) + " does not follow"
+		}
+	}
+	return ""
+}
