@@ -78,7 +78,7 @@ func (d *desk) carryOut() {
 			case MonitorPropose:
 				d.proposed = append(d.proposed, e.Command)
 				if !d.keep {
-					d.applies(e.Command)
+					_ = d.applies(e.Command) // a refusal shows in what follows
 				}
 			case MonitorLog:
 				d.story = append(d.story, e)

@@ -15,7 +15,6 @@ type pendingRead struct {
 	shows protocol.Seq // the snapshot taken; at a standby what the primary said
 	asker *stream      // the standby that asked, nil for the primary's own reads
 	told  bool         // at a standby: the primary has answered
-	ended bool
 }
 
 // read has a client ask this node, in whatever role it is.

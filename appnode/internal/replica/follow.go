@@ -99,7 +99,7 @@ func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (lasted
 		return 0, r.fetchSnapshot(ctx, address, welcome)
 	}
 	began := time.Now()
-	err = r.takeStream(ctx, conn, in, id)
+	err = r.takeStream(conn, in, id)
 	return time.Since(began), err
 }
 
@@ -118,7 +118,7 @@ func (r *Replica) handshake(conn net.Conn, in *bufio.Reader) (protocol.ConnID, w
 		return 0, w, err
 	}
 	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // a dead connection shows at the write
-	if _, err := conn.Write(appendJSON(nil, frameHello, accepted, helloMessage{
+	if _, err := conn.Write(encodeJSON(frameHello, accepted, helloMessage{
 		V: wire.Format, Cluster: r.opts.Cluster(), Group: r.opts.Group, UUID: hello.UUID, Boot: hello.Boot,
 		Name: r.opts.Name, Last: hello.Last, Boundaries: hello.Boundaries, Record: &rec,
 	})); err != nil {
@@ -202,7 +202,7 @@ type incoming struct {
 // takeStream runs a stream's goroutines: the reader, which answers confirms at
 // once, the syncer, which writes, syncs and acknowledges, and the asker, which
 // sends the questions of reads.
-func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
+func (r *Replica) takeStream(conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
 	_ = conn.SetDeadline(time.Time{}) // a dead connection shows at the next read
 	r.mu.Lock()
 	s := &incoming{conn: conn, id: id, data: newInbox(), write: make(chan struct{}, 1), epoch: r.core.Accepted(), asks: make(chan uint64, 1)}
@@ -226,7 +226,7 @@ func (r *Replica) takeStream(ctx context.Context, conn net.Conn, in *bufio.Reade
 		}
 	}()
 	r.beginAsking(s)
-	err := r.read(ctx, s, in)
+	err := r.read(s, in)
 	r.endAsking(s)
 	close(s.asks)
 	<-asker
@@ -249,7 +249,7 @@ func (s *incoming) sendFrame(b []byte) error {
 }
 
 // read takes frames until the connection ends. It never waits for the disk.
-func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error {
+func (r *Replica) read(s *incoming, in *bufio.Reader) error {
 	var small [16]byte
 	for {
 		if err := s.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
@@ -270,13 +270,13 @@ func (r *Replica) read(ctx context.Context, s *incoming, in *bufio.Reader) error
 		if err != nil {
 			return err
 		}
-		if err := r.takeFrame(ctx, s, h, payload); err != nil {
+		if err := r.takeFrame(s, h, payload); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *Replica) takeFrame(ctx context.Context, s *incoming, h frame.Header, payload []byte) error {
+func (r *Replica) takeFrame(s *incoming, h frame.Header, payload []byte) error {
 	switch h.Type {
 	case frameTold:
 		return r.takeAnswer(s, payload)

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"understudy.example/appnode/internal/record"
@@ -138,9 +139,9 @@ func (q *recent) behind(seq, last protocol.Seq, far int64) int64 {
 	if seq >= last {
 		return 0
 	}
-	for i := len(q.chunks) - 1; i >= 0; i-- {
-		if q.chunks[i].first <= seq+1 {
-			start := q.ends[i] - int64(len(q.chunks[i].data))
+	for i, c := range slices.Backward(q.chunks) {
+		if c.first <= seq+1 {
+			start := q.ends[i] - int64(len(c.data))
 			return q.total - start
 		}
 	}

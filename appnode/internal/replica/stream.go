@@ -69,7 +69,7 @@ func (c *peerConn) close() {
 // deposed has the stream end with a last word: there is a newer record. mu is
 // held.
 func (c *peerConn) deposed(rec protocol.GroupRecord) {
-	c.refusal = appendJSON(nil, frameRefuse, rec.Epoch, refuseMessage{
+	c.refusal = encodeJSON(frameRefuse, rec.Epoch, refuseMessage{
 		V: wire.Format, Code: problem.NotPrimary, Detail: "this node is not the primary any more", Record: &rec,
 	})
 	c.notify()
@@ -101,7 +101,7 @@ func (r *Replica) ServeStream(w http.ResponseWriter, req *http.Request) {
 	hello, err := r.parseHello(h, payload)
 	if err != nil {
 		r.log.Warn().Err(err).Str("standby", hello.Name).Msg("standby refused")
-		_, _ = conn.Write(appendJSON(nil, frameRefuse, 0, refuseMessage{V: wire.Format, Code: problem.CodeOf(err), Detail: err.Error()}))
+		_, _ = conn.Write(encodeJSON(frameRefuse, 0, refuseMessage{V: wire.Format, Code: problem.CodeOf(err), Detail: err.Error()}))
 		return
 	}
 	if hello.Record != nil {
@@ -140,7 +140,7 @@ func (r *Replica) welcome(conn net.Conn, epoch protocol.Epoch, m helloMessage) (
 	}
 	if answer.Refused != "" {
 		text := fmt.Sprintf("%s accepted epoch %d and %s is in epoch %d as %s", m.Name, epoch, r.opts.Name, r.core.Accepted(), r.core.State())
-		return nil, appendJSON(nil, frameRefuse, r.core.Accepted(), refuseMessage{
+		return nil, encodeJSON(frameRefuse, r.core.Accepted(), refuseMessage{
 			V: wire.Format, Code: problem.Code(answer.Refused), Detail: text, Record: &rec,
 		})
 	}
@@ -152,17 +152,16 @@ func (r *Replica) welcome(conn net.Conn, epoch protocol.Epoch, m helloMessage) (
 	r.conns[id] = c
 	c.notify() // the commit seq, and the confirm in flight
 	r.kick()
-	return c, appendJSON(nil, frameWelcome, answer.Epoch, welcomeMessage{V: wire.Format, Part: answer.Part, Snapshot: c.snapshot})
+	return c, encodeJSON(frameWelcome, answer.Epoch, welcomeMessage{V: wire.Format, Part: answer.Part, Snapshot: c.snapshot})
 }
 
 func (r *Replica) forget(c *peerConn) {
 	c.close()
 	r.mu.Lock()
 	delete(r.conns, c.id)
+	before := r.core.Commit()
 	r.core.PeerGone(c.id, time.Now())
-	if r.core.Pending() {
-		r.kick()
-	}
+	r.afterProgress(before)
 	r.mu.Unlock()
 }
 
@@ -207,10 +206,9 @@ func (r *Replica) receive(c *peerConn, in *bufio.Reader) error {
 func (r *Replica) trouble(c *peerConn, epoch protocol.Epoch, text string) {
 	r.log.Warn().Str("standby", r.opts.NameOf(c.uuid)).Str("trouble", text).Msg("standby cannot hold records")
 	r.mu.Lock()
+	before := r.core.Commit()
 	r.core.Trouble(c.id, epoch, text, time.Now())
-	if r.core.Pending() {
-		r.kick()
-	}
+	r.afterProgress(before)
 	r.mu.Unlock()
 }
 

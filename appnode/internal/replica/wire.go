@@ -60,12 +60,12 @@ type refuseMessage struct {
 	Record *protocol.GroupRecord `json:"record,omitempty"`
 }
 
-func appendJSON(dst []byte, t frame.Type, epoch protocol.Epoch, v any) []byte {
+func encodeJSON(t frame.Type, epoch protocol.Epoch, v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("encode a stream message: %v", err)) // plain structs always encode
 	}
-	return frame.Append(dst, t, epoch, b)
+	return frame.Append(nil, t, epoch, b)
 }
 
 // parseHello reads and checks a standby's first frame.

@@ -155,7 +155,11 @@ func (c *Coordinator) push(ctx context.Context, n protocol.NodeEntry, a *wire.As
 		return
 	}
 	report := reportOf(hb)
-	c.tell(func(now time.Time) { c.monitor.Heard(report, now) })
+	c.tell(func(now time.Time) {
+		if no := c.monitor.Heard(report, now); no != nil {
+			c.log.Warn().Str("subject", n.Name).Str("detail", no.Detail).Msg("assignment answered by a stranger")
+		}
+	})
 }
 
 // reportOf takes from a heartbeat what the rules go by.

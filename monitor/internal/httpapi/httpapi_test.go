@@ -223,7 +223,9 @@ func TestForeignOrigin(t *testing.T) {
 	c := new(coordinator)
 	a := newAPI(c)
 	for _, header := range [][]string{
-		{"Origin", "https://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"},
+		{"Origin", "https://evil.example"},
+		{"Origin", "null"},
+		{"Sec-Fetch-Site", "cross-site"},
 		{"Sec-Fetch-Site", "same-site", "Origin", "http://other.example.com"},
 	} {
 		for _, call := range [][2]string{{"POST", "/v1/nodes/app1/kill"}, {"PUT", "/v1/kv/k"}, {"PATCH", "/v1/state"}, {"DELETE", "/v1/kv/k"}, {"POST", wire.PathHeartbeat}} {

@@ -146,10 +146,14 @@ func TestRetargetEndsWhatIsUnderWay(t *testing.T) {
 	type result struct {
 		path string
 		a    answer
+		err  error
 	}
 	results := make(chan result, 3)
 	ask := func(method, path string) {
-		go func() { results <- result{path, s.do(t, method, path, nil)} }()
+		go func() {
+			a, err := s.try(t.Context(), method, path, nil)
+			results <- result{path, a, err}
+		}()
 		<-arrived
 	}
 	ask("PUT", "/v1/kv/k")
@@ -161,7 +165,9 @@ func TestRetargetEndsWhatIsUnderWay(t *testing.T) {
 	s.mu.Unlock()
 	s.proxy.Retarget()
 	for range 2 {
-		switch r := <-results; r.path {
+		r := <-results
+		require.NoError(t, r.err)
+		switch r.path {
 		case "/v1/kv/k":
 			r.a.requireProblem(t, problem.OutcomeUnknown, "app1 did not answer")
 		case "/v1/kv/k2":
@@ -206,8 +212,10 @@ func TestIdleConnectionsOfADeadNode(t *testing.T) {
 
 // With the deadline before the connection is made, nothing can have been sent.
 func TestDeadlineWhileDialling(t *testing.T) {
-	p := New(Options{Directory: &directory{primary: "app1", serving: true, nodes: map[string]string{"app1": "127.0.0.1:1"}},
-		Hold: 20 * time.Millisecond, Registerer: prometheus.NewRegistry(), Dial: silent})
+	p := New(Options{
+		Directory: &directory{primary: "app1", serving: true, nodes: map[string]string{"app1": "127.0.0.1:1"}},
+		Hold:      20 * time.Millisecond, Registerer: prometheus.NewRegistry(), Dial: silent,
+	})
 	defer p.Close()
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/kv/k", strings.NewReader("v")))

@@ -101,21 +101,31 @@ type answer struct {
 
 func (s *setup) do(tb testing.TB, method, path string, body io.Reader, header ...string) answer {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(tb.Context(), method, s.url+path, body)
+	a, err := s.try(tb.Context(), method, path, body, header...)
 	require.NoError(tb, err)
+	return a
+}
+
+// try is do for goroutines other than the test's own.
+func (s *setup) try(ctx context.Context, method, path string, body io.Reader, header ...string) (a answer, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, body)
+	if err != nil {
+		return a, err
+	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
 	got, err := s.client.Do(r)
-	require.NoError(tb, err)
+	if err != nil {
+		return a, err
+	}
 	defer got.Body.Close()
 	data, err := io.ReadAll(got.Body)
-	require.NoError(tb, err)
-	a := answer{status: got.StatusCode, header: got.Header, body: string(data)}
-	if got.Header.Get("Content-Type") == problem.ContentType && method != http.MethodHead {
-		require.NoError(tb, json.Unmarshal(data, &a.problem))
+	a = answer{status: got.StatusCode, header: got.Header, body: string(data)}
+	if err == nil && got.Header.Get("Content-Type") == problem.ContentType && method != http.MethodHead {
+		err = json.Unmarshal(data, &a.problem)
 	}
-	return a
+	return a, err
 }
 
 func (a answer) requireProblem(t *testing.T, code problem.Code, words string) {
@@ -286,8 +296,14 @@ func TestReplicaIsAskedForTheNewestAnswer(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := newSetup(t, 0, node(t, func(http.ResponseWriter, *http.Request) {}), "")
 	for _, c := range [][2]string{
-		{"GET", "/v1/state"}, {"HEAD", "/v1/state"}, {"PATCH", "/v1/state"}, {"GET", "/v1/kv?prefix=a"}, {"GET", "/v1/kv/k"},
-		{"PUT", "/v1/kv/k"}, {"DELETE", "/v1/kv/k"}, {"BREW", "/v1/kv/k"},
+		{"GET", "/v1/state"},
+		{"HEAD", "/v1/state"},
+		{"PATCH", "/v1/state"},
+		{"GET", "/v1/kv?prefix=a"},
+		{"GET", "/v1/kv/k"},
+		{"PUT", "/v1/kv/k"},
+		{"DELETE", "/v1/kv/k"},
+		{"BREW", "/v1/kv/k"},
 	} {
 		s.do(t, c[0], c[1], nil)
 	}
