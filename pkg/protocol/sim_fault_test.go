@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"slices"
 	"time"
 
 	"understudy.example/pkg/protocol"
@@ -38,7 +39,10 @@ func (w *world) harm() {
 		if w.calm || len(w.faults.kinds) == 0 {
 			return
 		}
-		w.faults.kinds[w.rng.IntN(len(w.faults.kinds))](w)
+		kind := w.faults.kinds[w.rng.IntN(len(w.faults.kinds))]
+		if w.harms++; !slices.Contains(w.skip, w.harms) {
+			kind(w)
+		}
 		w.harm()
 	})
 }

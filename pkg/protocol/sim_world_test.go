@@ -26,6 +26,11 @@ type world struct {
 	faults  faultMix
 	calm    bool // no more faults: everything that is sent arrives
 	writes  int
+	steps   int
+	// harms counts what went wrong so far; skip are the numbers of those that are
+	// left out of this run.
+	harms int
+	skip  []int
 
 	check   checker
 	tracing bool
@@ -77,6 +82,7 @@ func (w *world) runUntil(t time.Time) {
 	for len(w.queue) > 0 && !w.queue[0].at.After(t) && w.check.broken == "" {
 		e := heap.Pop(&w.queue).(event)
 		w.now = e.at
+		w.steps++
 		w.safely(e.do)
 		w.safely(func() { w.check.always(w) })
 	}
