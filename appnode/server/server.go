@@ -102,7 +102,7 @@ func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
 	failed, _ := n.dir.Failed(group)
 	j, opened, err := journal.Open(journal.Options{
 		FS: n.opts.Files, Dir: n.dir.GroupDir(group), Group: group, NoSync: !n.opts.Fsync,
-		Existing: n.dir.Made(group), Failed: failed, OnSync: measures.Sync, Log: n.log,
+		SegmentBytes: n.opts.SegmentBytes, Existing: n.dir.Made(group), Failed: failed, OnSync: measures.Sync, Log: n.log,
 	})
 	if err != nil {
 		return nil, nil, err

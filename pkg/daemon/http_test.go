@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,13 +154,36 @@ func TestServeReportsABrokenListener(t *testing.T) {
 func TestServeLogsThroughZerolog(t *testing.T) {
 	var out bytes.Buffer // written by one connection's goroutine, read after Serve has returned
 	address, stop := serving(t, HTTPOptions{
-		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") }),
-		Log:     zerolog.New(zerolog.SyncWriter(&out)),
-		Grace:   time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+			w.WriteHeader(http.StatusNoContent)
+		}),
+		Log:   zerolog.New(zerolog.SyncWriter(&out)),
+		Grace: time.Second,
 	})
 	_, err := get("http://" + address)
-	require.Error(t, err)
+	require.NoError(t, err)
 	require.NoError(t, stop())
 	require.Contains(t, out.String(), `"message":"http connection failed"`)
-	require.Contains(t, out.String(), "a fault")
+	require.Contains(t, out.String(), "superfluous")
+}
+
+// A broken invariant in a handler must not be served on: the process ends. This
+// test runs itself as that process.
+func TestPanicInAHandlerEndsTheProcess(t *testing.T) {
+	const child = "UNDERSTUDY_TEST_CRASH"
+	if os.Getenv(child) != "" {
+		address, _ := serving(t, HTTPOptions{
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("an invariant is broken") }),
+		})
+		_, _ = get("http://" + address)
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestPanicInAHandlerEndsTheProcess$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, "%s", out)
+	require.Contains(t, string(out), "an invariant is broken")
 }

@@ -63,6 +63,8 @@ func (s *situation) why(u UUID, w *watch) string {
 		return s.m.reg.NameOf(u) + " has an empty data directory in place of the one that was in sync: bring the old one back"
 	case w.down:
 		return w.name + " is down: start it again"
+	case w.suspicion != nil && w.suspicion.closed:
+		return w.name + " has just closed its connection: it is judged in a moment"
 	case w.heard.IsZero() || s.now.Sub(w.heard) > expiry:
 		return w.name + " has not been heard: check it and its network"
 	case w.report.State == StateCorrupt:

@@ -37,7 +37,7 @@ func TestExplorationKnowsEveryField(t *testing.T) {
 		of     any
 		fields int
 	}{
-		{Replica{}, 14},
+		{Replica{}, 15},
 		{reign{}, 10},
 		{peer{}, 16},
 		{asked{}, 4},

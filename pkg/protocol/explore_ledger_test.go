@@ -24,6 +24,7 @@ type appended struct {
 	by          ReplicaBoot
 	before      Position // the last of the epochs before
 	first, last Seq
+	told        Seq // acknowledged up to here, 0: nothing was
 }
 
 func (l *ledger) fail(format string, args ...any) {
@@ -39,8 +40,15 @@ func (l *ledger) begins(m *machine) {
 		l.fail("%s and %s begin epoch %d", g.by, m.me, m.lead)
 	}
 	*g = appended{by: m.me, before: m.last(), first: m.last().Seq + 1, last: m.last().Seq}
-	if !l.holds(m, len(m.journal)) {
-		l.fail("%s becomes primary of epoch %d with %s, and %s was acknowledged", m.me, m.lead, m.last(), l.top)
+	// A late record may still make somebody the primary of an epoch that others
+	// have left: it owes nothing to those, and can commit nothing.
+	for e := m.lead - 1; e > 0; e-- {
+		if told := (Position{e, l.reigns[e].told}); told.Seq > 0 {
+			if !holds(m, told, len(m.journal)) {
+				l.fail("%s becomes primary of epoch %d with %s, and %s was acknowledged", m.me, m.lead, m.last(), told)
+			}
+			return
+		}
 	}
 }
 
@@ -65,8 +73,9 @@ func (l *ledger) copies(m *machine, at Position) {
 	}
 }
 
-func (l *ledger) holds(m *machine, n int) bool {
-	return l.top.Seq == 0 || int(l.top.Seq) <= n && m.journal[l.top.Seq-1].at == l.top
+// holds tells whether the first n records of a journal have the position.
+func holds(m *machine, at Position, n int) bool {
+	return at.Seq == 0 || int(at.Seq) <= n && m.journal[at.Seq-1].at == at
 }
 
 // committed: what one replica takes for committed, every other does.
@@ -96,6 +105,7 @@ func (l *ledger) committed(m *machine, from, to Seq) {
 }
 
 func (l *ledger) acknowledged(at Position) {
+	l.reigns[at.Epoch].told = at.Seq
 	if at.Compare(l.top) > 0 {
 		l.top = at
 	}
@@ -127,7 +137,7 @@ func (l *ledger) answered(m *machine, r reading) {
 func (s *spot) always() {
 	l, rec := &s.ledger, s.record()
 	for _, u := range rec.InSync {
-		if m := s.directory(u); m != nil && !l.holds(m, m.durable) {
+		if m := s.directory(u); m != nil && !holds(m, l.top, m.durable) {
 			l.fail("%s was acknowledged, and %s of the in-sync set %v has %s (%d durable)", l.top, u, rec.InSync, m.last(), m.durable)
 		}
 	}

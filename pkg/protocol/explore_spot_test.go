@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // bounds says what an exploration may do. Everything that they leave open is done
 // in every order.
@@ -16,23 +13,23 @@ type bounds struct {
 	epochs                                 Epoch
 	writes, reads, crashes, losses, breaks int
 	versions                               Version // of the group's record, beyond the root's
+	// late is how many versions of the record may still be on their way, as a
+	// record, as what a command or a decision of the monitor was based on.
+	late int
+	// wires is how many connections of one standby may still say something.
+	wires int
 }
 
 const (
 	maxEpochs = 4
 	maxNodes  = 3
-	// lateRecords is how many versions late a record, a command or a decision of
-	// the monitor may be.
-	lateRecords = 4
-	// maxWires is how many connections of one standby may still say something.
-	maxWires = 2
 )
 
 // spot is one state of a whole group: real replicas and a real registry between
 // made-up disks and a made-up network, and no time. A spot that has been reached
 // is never changed: a step copies what it touches.
 type spot struct {
-	b        *bounds
+	b        *bounds // what may still happen, counted from the root
 	reg      Registry
 	records  []GroupRecord  // the newest versions, oldest first: each may arrive at any time
 	bag      []ChangeInSync // all that was ever asked for: each may be applied at any time
@@ -126,12 +123,15 @@ func (m *machine) saved() Saved {
 }
 
 // uuidOf names the directories of a node: A1, A2.
-func uuidOf(i, life int) UUID { return UUID(fmt.Sprintf("%c%d", 'A'+i, life)) }
+func uuidOf(i, life int) UUID {
+	const all = "A1A2B1B2C1C2"
+	return UUID(all[4*i+2*life-2:][:2])
+}
 
 // nodeOf is the reverse of uuidOf.
 func nodeOf(u UUID) (i, life int) { return int(u[0] - 'A'), int(u[1] - '0') }
 
-func nameOf(i int) string { return string(rune('A' + i)) }
+func nameOf(i int) string { return "ABC"[i:][:1] }
 
 // copy returns a spot that may be changed; machines and wires are shared until
 // they are asked for with machine and wire.
@@ -195,10 +195,10 @@ func (s *spot) applies(c Command) bool {
 	s.reg.History, s.reg.NextID = nil, 0
 	now := s.record()
 	s.ledger.registry(before, now)
-	if len(s.records) == 0 || now.Version != s.records[len(s.records)-1].Version || c.Promote != nil || c.ChangeInSync != nil {
+	if c.Register == nil || now.Version != before.Version {
 		s.records = append(s.records, now)
+		s.forget(s.b.late)
 	}
-	s.forget(lateRecords)
 	return true
 }
 

@@ -21,7 +21,7 @@ func (s *spot) dials(i int) {
 		if s.wires[k].from != i {
 			continue
 		}
-		if mine++; mine >= maxWires {
+		if mine++; mine >= s.b.wires {
 			w := s.wire(k)
 			w.broken, w.up, w.down = true, nil, nil
 		}

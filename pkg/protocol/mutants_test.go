@@ -110,7 +110,7 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 	for _, m := range mutants() {
 		t.Run(m.rule, func(t *testing.T) {
-			out, err := m.run(t)
+			out, err := m.run(t, "^TestSimulation$", envSeeds+"="+mutantSeeds)
 			require.Error(t, err, "the mutant survived:\n%s", out)
 			found := caughtBy.FindStringSubmatch(out)
 			require.NotNil(t, found, "the mutant ended otherwise than by a finding:\n%s", out)
@@ -121,7 +121,9 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 }
 
-func (m mutant) run(t *testing.T) (string, error) {
+// run builds the package with the mutant in it, and runs the tests of a pattern
+// with something more in the environment.
+func (m mutant) run(t *testing.T, pattern, env string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	replace := map[string]string{}
@@ -144,8 +146,8 @@ func (m mutant) run(t *testing.T) (string, error) {
 	require.NoError(t, os.WriteFile(file, overlay, 0o600))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", file, "-run", "^TestSimulation$", "-count=1", "-vet=off", ".")
-	cmd.Env = append(os.Environ(), envSeeds+"="+mutantSeeds, envMutants+"=")
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", file, "-run", pattern, "-count=1", "-vet=off", ".")
+	cmd.Env = append(os.Environ(), env, envMutants+"=")
 	out, err := cmd.CombinedOutput()
 	if len(out) > 4000 {
 		out = out[len(out)-4000:]

@@ -84,13 +84,18 @@ func (l *lead) fail() {
 }
 
 // fail tells the batch's writers that it will not be committed in this reign.
-// What was only refused is certainly not applied; what was appended may yet be
-// found in the journal of the next primary.
 func (b *batch) fail(certain error) {
+	b.end(certain, unknownOutcome("the primary was deposed before the write was committed"))
+}
+
+// end tells the batch's writers that nobody waits for its commit any more. What
+// was only refused is certainly not applied; what was appended may yet be
+// committed, here or by the next primary.
+func (b *batch) end(certain, unknown error) {
 	for _, j := range b.writes {
 		err := certain
 		if j.err == nil && !j.missing && b.at != (time.Time{}) {
-			err = unknownOutcome("the primary was deposed before the write was committed")
+			err = unknown
 		}
 		j.w.done <- result{err: err}
 	}
@@ -109,10 +114,8 @@ func (l *lead) expire(now time.Time, hold time.Duration) {
 		if now.Sub(b.at) < hold {
 			return
 		}
-		for _, j := range b.writes {
-			j.w.done <- result{err: unknownOutcome("the write has waited for " + hold.String() + " to be on every in-sync replica")}
-		}
-		b.writes = nil
+		b.end(retryLater(problem.Overloaded, "the request had no effect, and has waited for %s for the writes before it", hold),
+			unknownOutcome("the write has waited for "+hold.String()+" to be on every in-sync replica"))
 	}
 }
 

@@ -238,6 +238,18 @@ func (s *incoming) send(t frame.Type, n uint64) error {
 	return s.sendFrame(frame.AppendNumber(make([]byte, 0, frame.HeaderSize+8), t, s.epoch, n))
 }
 
+// leaveTimeout bounds the last word to a primary. It only saves it time.
+const leaveTimeout = 20 * time.Millisecond
+
+// leave tells the primary why this standby goes: a newer record. One that is cut
+// off from the monitors learns of its fate so.
+func (s *incoming) leave(rec protocol.GroupRecord) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(leaveTimeout)) // a dead connection shows at the write
+	_, _ = s.conn.Write(encodeJSON(frameRefuse, rec.Epoch, refuseMessage{
+		V: wire.Format, Code: problem.Fenced, Detail: "this standby has taken a newer record", Record: &rec,
+	}))
+}
+
 func (s *incoming) sendFrame(b []byte) error {
 	s.write <- struct{}{}
 	defer func() { <-s.write }()
@@ -345,8 +357,11 @@ func (r *Replica) syncBatch(s *incoming, buf []byte) error {
 	r.mu.Unlock()
 	if err := r.opts.Journal.Write(buf); err != nil {
 		err = fmt.Errorf("write the journal: %w", err)
+		// Told before the end of the replica closes the connection: the primary
+		// need not wait for this one to return.
+		told := s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte("its disk has failed")))
 		r.die(err)
-		return errors.Join(err, s.sendFrame(frame.Append(nil, frameTrouble, s.epoch, []byte("its disk has failed"))))
+		return errors.Join(err, told)
 	}
 	r.written.Add(int64(len(data)))
 	r.mu.Lock()

@@ -390,7 +390,11 @@ func (r *Replica) endRole() {
 	for _, c := range r.conns {
 		c.deposed(r.core.GroupRecord())
 	}
+	upstream, rec := r.asking.stream, r.core.GroupRecord()
 	r.mu.Unlock()
+	if upstream != nil {
+		upstream.leave(rec)
+	}
 	if r.role.cancel != nil {
 		r.role.cancel()
 		r.role.wait.Wait()

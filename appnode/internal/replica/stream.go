@@ -176,9 +176,12 @@ func (r *Replica) receive(c *peerConn, in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		if h.Type == frameTrouble {
+		switch h.Type {
+		case frameTrouble:
 			r.trouble(c, h.Epoch, string(payload))
 			continue
+		case frameRefuse:
+			return r.refused(h, payload)
 		}
 		n, err := frame.Number(payload)
 		if err != nil {

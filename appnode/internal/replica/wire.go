@@ -17,7 +17,7 @@ const StreamProtocol = "understudy-stream/1"
 const (
 	frameHello     frame.Type = 1  // standby: JSON helloMessage
 	frameWelcome   frame.Type = 2  // primary: JSON welcomeMessage
-	frameRefuse    frame.Type = 3  // primary: JSON refuseMessage; it ends the connection
+	frameRefuse    frame.Type = 3  // either: JSON refuseMessage; it ends the connection
 	frameRecords   frame.Type = 4  // primary: encoded records, back to back
 	frameCommit    frame.Type = 5  // primary: the commit seq
 	frameConfirm   frame.Type = 6  // primary: number of a confirm round

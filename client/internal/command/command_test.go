@@ -284,7 +284,7 @@ func TestKill(t *testing.T) {
 	require.Equal(t, result{problem.ExitRefused, "", "client: app1 runs without -allow-kill\n"}, f.run(t, "-kill", "app1"))
 }
 
-func cluster(g wire.GroupView) wire.Cluster { return wire.Cluster{Groups: []wire.GroupView{g}} }
+func cluster(g wire.GroupView) wire.Cluster { return wire.Cluster{Leader: "m1", Groups: []wire.GroupView{g}} }
 
 // killed makes the fake change to the given view when its primary is killed.
 func (f *fake) killed(before, after wire.GroupView) {
@@ -334,6 +334,10 @@ func TestKillPrimaryWithoutOne(t *testing.T) {
 	require.Equal(t, result{problem.ExitFailed, "", "client: " + errNoGroup.Error() + "\n"}, f.run(t, "-kill-primary"))
 	f.on("GET /v1/cluster", cluster(wire.GroupView{Failover: wire.FailoverView{Reason: "no node has joined"}}))
 	require.Equal(t, result{problem.ExitUnavailable, "", "client: group 0 has no primary to kill: no node has joined\n"}, f.run(t, "-kill-primary"))
+	f.on("GET /v1/cluster", wire.Cluster{Groups: []wire.GroupView{{Primary: "app1", Epoch: 3}}})
+	leaderless := f.run(t, "-kill-primary")
+	require.Equal(t, problem.ExitUnavailable, leaderless.code)
+	require.Contains(t, leaderless.errors, "no leader now")
 	require.NotContains(t, strings.Join(f.requests(), "\n"), "POST")
 }
 

@@ -21,6 +21,9 @@ func (a action) killPrimary(ctx context.Context) error {
 	if len(cluster.Groups) == 0 {
 		return errNoGroup
 	}
+	if cluster.Leader == "" {
+		return problem.Errorf(problem.NoPrimary, "the monitors have no leader now, so who is primary is not certain: try again in a second")
+	}
 	before := cluster.Groups[0]
 	if before.Primary == "" {
 		return problem.Errorf(problem.NoPrimary, "group 0 has no primary to kill: %s", before.Failover.Reason)

@@ -15,10 +15,11 @@ import (
 type Binaries struct {
 	Monitor string
 	Appnode string
+	Client  string // not started by a cluster; for whoever acts as its user
 }
 
-// Build compiles the monitor and the node from the workspace that the working
-// directory is in. The binaries stay below its root, in .understudy/bin, so
+// Build compiles the monitor, the node and the client from the workspace that the
+// working directory is in. The binaries stay below its root, in .understudy/bin, so
 // that nothing is linked again while the sources are the same.
 func Build(ctx context.Context) (Binaries, error) {
 	root, err := workspace(ctx)
@@ -34,13 +35,15 @@ func Build(ctx context.Context) (Binaries, error) {
 		return Binaries{}, fmt.Errorf("lock the directory of the binaries: %w", err)
 	}
 	defer unlock()
-	// Without -buildvcs=false every commit would link both anew.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./monitor", "./appnode")
+	// Without -buildvcs=false every commit would link all anew.
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./monitor", "./appnode", "./client")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return Binaries{}, fmt.Errorf("build the monitor and the node: %w\n%s", err, bytes.TrimSpace(out))
+		return Binaries{}, fmt.Errorf("build the monitor, the node and the client: %w\n%s", err, bytes.TrimSpace(out))
 	}
-	return Binaries{Monitor: filepath.Join(bin, "monitor"), Appnode: filepath.Join(bin, "appnode")}, nil
+	return Binaries{
+		Monitor: filepath.Join(bin, "monitor"), Appnode: filepath.Join(bin, "appnode"), Client: filepath.Join(bin, "client"),
+	}, nil
 }
 
 // workspace finds the directory of the go.work file.

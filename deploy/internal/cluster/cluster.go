@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +39,13 @@ type Options struct {
 	Profile string // file of the nodes' profile; "" for a sample
 	// MonitorFlags and NodeFlags are added to the command lines.
 	MonitorFlags, NodeFlags []string
-	Output                  io.Writer // gets every line of every process; nil for none
-	Log                     zerolog.Logger
+	// Route, if any, returns the address under which the process from reaches
+	// the process to, which listens on address: for a test that stands between
+	// them. from is "" for how everybody reaches a node. It is asked before
+	// anything starts, and not for monitors that reach each other.
+	Route  func(from, to, address string) (string, error)
+	Output io.Writer // gets every line of every process; nil for none
+	Log    zerolog.Logger
 }
 
 func (o *Options) complete() error {
@@ -96,9 +99,13 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if opts.Profile, err = profileFile(opts.Dir, opts.Profile); err != nil {
 		return nil, err
 	}
+	all, err := processes(opts, monitors, nodes)
+	if err != nil {
+		return nil, err
+	}
 	c := &Cluster{
 		opts:      opts,
-		processes: processes(opts, monitors, nodes),
+		processes: all,
 		spawner:   newSpawner(),
 		http:      &http.Client{Timeout: time.Second, Transport: &http.Transport{}},
 		closing:   make(chan struct{}),
@@ -111,30 +118,6 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		}
 	}
 	return c, nil
-}
-
-func processes(opts Options, monitors, nodes []string) []*process {
-	var output *shared
-	if opts.Output != nil {
-		output = &shared{w: opts.Output}
-	}
-	var all []*process
-	add := func(name string, role Role, address, path string, flags ...string) {
-		flags = append([]string{"-name", name, "-listen", address, "-data", filepath.Join(opts.Dir, name)}, flags...)
-		all = append(all, &process{
-			name: name, role: role, address: address, path: path, args: flags,
-			log: filepath.Join(opts.Dir, name+".log"), output: output,
-		})
-	}
-	for i, address := range monitors {
-		flags := append([]string{"-want-copies", strconv.Itoa(opts.WantCopies)}, opts.MonitorFlags...)
-		add("m"+strconv.Itoa(i+1), RoleMonitor, address, opts.Binaries.Monitor, flags...)
-	}
-	for i, address := range nodes {
-		flags := append([]string{"-monitors", strings.Join(monitors, ","), "-profile", opts.Profile, "-allow-kill"}, opts.NodeFlags...)
-		add("app"+strconv.Itoa(i+1), RoleNode, address, opts.Binaries.Appnode, flags...)
-	}
-	return all
 }
 
 // Close ends all processes, the monitors first so that nothing fails over, and

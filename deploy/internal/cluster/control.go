@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,6 +38,12 @@ func (c *Cluster) Node(name string) string {
 
 // Dir returns the directory with data, logs and profile.
 func (c *Cluster) Dir() string { return c.opts.Dir }
+
+// Data returns the data directory of the named process.
+func (c *Cluster) Data(name string) string { return filepath.Join(c.opts.Dir, name) }
+
+// Log returns the file that keeps the output of the named process.
+func (c *Cluster) Log(name string) string { return filepath.Join(c.opts.Dir, name+".log") }
 
 // Kill ends the named process at once, as kill -9, and waits for its end.
 func (c *Cluster) Kill(name string) error { return c.finish(name, syscall.SIGKILL) }

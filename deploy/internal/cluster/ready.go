@@ -2,10 +2,8 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -37,22 +35,8 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 
 // View asks the first monitor for the state of the cluster.
 func (c *Cluster) View(ctx context.Context) (view wire.Cluster, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Monitor()+"/v1/cluster", nil)
-	if err != nil {
-		return view, err
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return view, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return view, fmt.Errorf("the monitor answered %s", res.Status)
-	}
-	if err := json.NewDecoder(res.Body).Decode(&view); err != nil {
-		return view, fmt.Errorf("read the monitor's view: %w", err)
-	}
-	return view, nil
+	err = c.get(ctx, c.Monitor()+"/v1/cluster", nil, &view)
+	return view, err
 }
 
 // missing says what the cluster lacks to be ready, or "".
@@ -60,6 +44,8 @@ func (c *Cluster) missing(view wire.Cluster, err error) string {
 	switch {
 	case err != nil:
 		return "the monitor does not answer: " + err.Error()
+	case view.Leader == "":
+		return "the monitor does not lead yet" // and may show an older state
 	case len(view.Groups) == 0:
 		return "no node has joined yet"
 	}

@@ -91,7 +91,7 @@ func playMonitor(listen string) int {
 		if len(g.InSync) > 0 {
 			g.Primary, g.Serving = g.InSync[0], true
 		}
-		_ = json.NewEncoder(w).Encode(wire.Cluster{Groups: []wire.GroupView{g}})
+		_ = json.NewEncoder(w).Encode(wire.Cluster{Leader: "m1", Groups: []wire.GroupView{g}})
 	}))
 	fmt.Fprintln(os.Stderr, err)
 	return 1

@@ -1,0 +1,371 @@
+package replica
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"understudy.example/appnode/internal/datadir"
+	"understudy.example/appnode/internal/journal"
+	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/disk"
+	"understudy.example/pkg/memnet"
+	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+const (
+	testCluster  = "c0ffee"
+	testSegment  = 16 << 10
+	testSnapshot = 64 << 10
+)
+
+// rig is a few replicas on a network and disks in memory, in a bubble, and a desk
+// in the place of the monitors.
+type rig struct {
+	t       *testing.T
+	net     *memnet.Net
+	members []*member
+	desk    *desk
+	profile []byte
+}
+
+// member is a machine of the rig, and the replica that runs on it, if one does.
+type member struct {
+	rig  *rig
+	name string
+	mem  *disk.Mem
+	disk *disk.Faulty
+
+	dir     *datadir.Dir
+	journal *journal.Journal
+	replica *Replica // nil: none runs
+	cancel  context.CancelFunc
+	group   *daemon.Group
+	ended   chan error // capacity 1
+	dialled atomic.Int64
+}
+
+// inRig runs a test with members that have started. No one is primary yet.
+func inRig(t *testing.T, names []string, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, net: memnet.New(1)}
+		r.desk = newDesk(r)
+		t.Cleanup(r.end)
+		for _, name := range names {
+			r.addMember(name)
+		}
+		test(t, r)
+	})
+}
+
+func (r *rig) addMember(name string) {
+	mem := disk.NewMem()
+	m := &member{rig: r, name: name, mem: mem, disk: disk.NewFaulty(mem)}
+	r.members = append(r.members, m)
+	m.start()
+}
+
+// inPair runs a test with a as primary and b in sync.
+func inPair(t *testing.T, test func(t *testing.T, r *rig, a, b *member)) {
+	t.Helper()
+	inRig(t, []string{"a", "b"}, func(t *testing.T, r *rig) {
+		r.desk.promote("a")
+		r.desk.waitInSync("a", "b")
+		test(t, r, r.member("a"), r.member("b"))
+	})
+}
+
+// inTrio does it with c, which is in sync as well.
+func inTrio(t *testing.T, test func(t *testing.T, r *rig, a, b, c *member)) {
+	t.Helper()
+	inRig(t, []string{"a", "b", "c"}, func(t *testing.T, r *rig) {
+		r.desk.promote("a")
+		r.desk.waitInSync("a", "b", "c")
+		test(t, r, r.member("a"), r.member("b"), r.member("c"))
+	})
+}
+
+func (r *rig) end() {
+	r.net.HealAll()
+	for _, m := range r.members {
+		if m.replica != nil {
+			m.cancel()
+			m.wait()
+		}
+	}
+	r.net.Close()
+}
+
+func (r *rig) member(name string) *member {
+	for _, m := range r.members {
+		if m.name == name {
+			return m
+		}
+	}
+	require.FailNow(r.t, "no member has this name", name)
+	return nil
+}
+
+func (r *rig) byUUID(u protocol.UUID) *member {
+	for _, m := range r.members {
+		if m.replica != nil && m.dir.UUID() == u {
+			return m
+		}
+	}
+	return nil
+}
+
+func (r *rig) eventually(what string, ok func() bool) {
+	r.t.Helper()
+	for began := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			for _, m := range r.members {
+				if m.replica != nil {
+					r.t.Logf("%s: %+v", m.name, m.replica.Status())
+				}
+			}
+			require.FailNow(r.t, "waited in vain", what)
+		}
+	}
+}
+
+func (m *member) address() string { return m.name + ":1" }
+
+func (m *member) boot() protocol.ReplicaBoot {
+	return protocol.ReplicaBoot{UUID: m.dir.UUID(), Boot: m.dir.Boot()}
+}
+
+// open opens the directory and the journal.
+func (m *member) open() journal.Opened {
+	t := m.rig.t
+	var err error
+	m.dir, err = datadir.Open(m.disk, "/data", rand.Reader)
+	require.NoError(t, err)
+	require.NoError(t, m.dir.SetCluster(testCluster))
+	why, _ := m.dir.Failed(0)
+	j, opened, err := journal.Open(journal.Options{
+		FS: m.disk, Dir: m.dir.GroupDir(0), SegmentBytes: testSegment, Existing: m.dir.Made(0), Failed: why, Log: zerolog.Nop(),
+	})
+	require.NoError(t, err)
+	m.journal = j
+	return opened
+}
+
+// start starts the replica and registers it.
+func (m *member) start() {
+	t := m.rig.t
+	opened := m.open()
+	require.Empty(t, opened.Corrupt)
+	require.NoError(t, m.dir.SetMade(0))
+	metrics, err := NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	host := m.rig.net.Host(m.name)
+	r, err := New(Options{
+		Name: m.name, Cluster: m.dir.Cluster, Me: m.boot(), Epochs: m.dir, Journal: m.journal, Commit: opened.Commit,
+		Config: protocol.DefaultReplicaConfig(), Profile: m.rig.profile, SnapshotBytes: testSnapshot, Dial: m.dial(host),
+		Address: m.rig.addressOf, NameOf: func(u protocol.UUID) string { return m.rig.desk.registry().NameOf(u) },
+		Propose: func(c protocol.ChangeInSync) { m.rig.desk.propose(m.name, c) },
+		Changed: func() {}, Metrics: metrics, Log: zerolog.New(zerolog.TestWriter{T: t}).Level(logLevel).Hook(stamp(m.name)),
+	})
+	require.NoError(t, err)
+	m.serve(host, r)
+	m.replica = r
+	m.rig.desk.register(m)
+}
+
+// dial counts the connections that a member asks for.
+func (m *member) dial(host *memnet.Host) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		m.dialled.Add(1)
+		return host.Dial(ctx, network, address)
+	}
+}
+
+func stamp(name string) zerolog.HookFunc {
+	return func(e *zerolog.Event, _ zerolog.Level, _ string) {
+		e.Str("node", name).Str("at", time.Now().Format("05.000"))
+	}
+}
+
+// logLevel is zerolog.InfoLevel to see a test's story.
+const logLevel = zerolog.Disabled
+
+// addressOf finds a member also after its end, as the registry does.
+func (r *rig) addressOf(u protocol.UUID) (string, bool) {
+	n, ok := r.desk.registry().NodeOf(u)
+	return n.Address, ok
+}
+
+func (m *member) serve(host *memnet.Host, r *Replica) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+wire.PathStream, r.ServeStream)
+	mux.HandleFunc("GET "+wire.PathSnapshot, r.ServeSnapshot)
+	ctx, cancel := context.WithCancel(context.Background())
+	ln, err := host.Listen(ctx, m.address())
+	require.NoError(m.rig.t, err)
+	g := daemon.NewGroup(ctx, zerolog.Nop())
+	g.Go("http", func(ctx context.Context) error {
+		return daemon.Serve(ctx, ln, daemon.HTTPOptions{Handler: mux, Log: zerolog.Nop(), Grace: time.Second})
+	})
+	g.Go("replica", r.Run)
+	m.cancel, m.group, m.ended = cancel, g, make(chan error, 1)
+	dir, j, ended := m.dir, m.journal, m.ended
+	go func() {
+		err := g.Wait()
+		_ = j.Close() // a crash may have taken the disk
+		_ = dir.Close()
+		ended <- err
+	}()
+}
+
+// stop ends the replica in order.
+func (m *member) stop() {
+	m.cancel()
+	require.NoError(m.rig.t, <-m.ended)
+	m.gone()
+}
+
+// crash ends it as kill -9 does.
+func (m *member) crash() {
+	m.rig.net.Crash(m.name)
+	m.takeDisk()
+}
+
+// wait waits for the end of the process, of whatever it dies.
+func (m *member) wait() {
+	if err := <-m.ended; err != nil {
+		m.rig.t.Logf("%s ended: %v", m.name, err)
+	}
+}
+
+// takeDisk ends the process, which can do nothing to its disk any more.
+func (m *member) takeDisk() {
+	m.mem = m.mem.Kill()
+	m.cancel()
+	m.wait()
+	m.disk = disk.NewFaulty(m.mem)
+	m.replica = nil
+}
+
+func (m *member) gone() {
+	m.rig.net.Crash(m.name) // the name is free for the next process
+	m.replica = nil
+}
+
+// outcome is what a write came to, and when.
+type outcome struct {
+	store.Outcome
+	err  error
+	took time.Duration
+}
+
+func (o outcome) code() problem.Code { return problem.CodeOf(o.err) }
+
+// begin begins a write and does not wait for it, but lets everything happen that
+// happens at once.
+func (m *member) begin(req *store.Request) <-chan outcome {
+	done := make(chan outcome, 1)
+	began := time.Now()
+	r := m.replica
+	go func() {
+		out, err := r.Write(context.Background(), req)
+		done <- outcome{out, err, time.Since(began)}
+	}()
+	synctest.Wait()
+	return done
+}
+
+func (r *rig) put(key, value string) *store.Request {
+	req, err := store.Put(key, []byte(value), store.Cond{})
+	require.NoError(r.t, err)
+	return req
+}
+
+// create is a put that is refused if the key is there.
+func (r *rig) create(key, value string) *store.Request {
+	req, err := store.Put(key, []byte(value), store.Cond{NoneMatch: store.Tags{Given: true, Any: true}})
+	require.NoError(r.t, err)
+	return req
+}
+
+// write writes a key, which must succeed.
+func (m *member) write(key, value string) store.Outcome {
+	m.rig.t.Helper()
+	out := <-m.begin(m.rig.put(key, value))
+	require.NoError(m.rig.t, out.err)
+	return out.Outcome
+}
+
+// fill writes so many bytes under a prefix.
+func (m *member) fill(prefix string, bytes int) {
+	m.rig.t.Helper()
+	value := fmt.Sprintf("%0*d", 4<<10, 0)
+	for i := range bytes / len(value) {
+		m.write(fmt.Sprintf("%s-%d", prefix, i), value)
+	}
+}
+
+// read reads a key at a level; "" if it is not there.
+func (m *member) read(level store.Level, key string) (string, error) {
+	view, err := m.replica.Read(context.Background(), level, protocol.Position{})
+	if err != nil {
+		return "", err
+	}
+	e, ok := view.Get(key)
+	if !ok {
+		return "", nil
+	}
+	return e.Value, nil
+}
+
+// has tells what the member has applied.
+func (m *member) has(key string) string {
+	v, err := m.read(store.Stale, key)
+	require.NoError(m.rig.t, err)
+	return v
+}
+
+// sameState waits until the members have applied the same, and checks it.
+func (r *rig) sameState(members ...*member) {
+	r.t.Helper()
+	view := func(m *member) *store.View {
+		v, err := m.replica.Read(context.Background(), store.Stale, protocol.Position{})
+		require.NoError(r.t, err)
+		return v
+	}
+	r.eventually("equal positions", func() bool {
+		for _, m := range members {
+			if view(m).Position() != view(members[0]).Position() {
+				return false
+			}
+		}
+		return true
+	})
+	for _, m := range members {
+		require.Equal(r.t, string(view(members[0]).JSON()), string(view(m).JSON()), m.name)
+	}
+}
+
+// dialStream opens a connection to a member's stream as a stranger may.
+func (r *rig) dialStream(m *member) net.Conn {
+	conn, err := r.net.Host("stranger").Dial(r.t.Context(), "tcp", m.address())
+	require.NoError(r.t, err)
+	_, err = io.WriteString(conn, "GET "+wire.PathStream+"?group=0 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "+StreamProtocol+"\r\n\r\n")
+	require.NoError(r.t, err)
+	return conn
+}

@@ -1,0 +1,172 @@
+package bubble
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"understudy.example/pkg/disk"
+	"understudy.example/pkg/memnet"
+)
+
+// runsVariable, set to a number, has TestChaos try so many seeds and not only
+// the few that every run takes.
+const runsVariable = "UNDERSTUDY_CHAOS_RUNS"
+
+// TestChaos does all kinds of harm at random moments, under load, and judges
+// what is left when it is over: nothing that was acknowledged is lost, nothing
+// that was refused is there, and the cluster is whole again.
+func TestChaos(t *testing.T) {
+	runs := 2
+	if n, err := strconv.Atoi(os.Getenv(runsVariable)); err == nil {
+		runs = n
+	}
+	for seed := range uint64(runs) {
+		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
+			o := two()
+			if seed%2 == 1 {
+				o = three()
+			}
+			inBubble(t, o, func(t *testing.T, c *cluster) { newChaos(c, seed).run(15 * time.Second) })
+		})
+	}
+}
+
+// chaos is one run of random harm.
+type chaos struct {
+	*cluster
+	rng *rand.Rand
+	// victim is the one node whose disk may be lost, once: two lost disks may
+	// hold the only copies.
+	victim string
+}
+
+func newChaos(c *cluster, seed uint64) *chaos {
+	x := &chaos{cluster: c, rng: rand.New(rand.NewPCG(seed, 1))}
+	x.victim = x.anyNode()
+	return x
+}
+
+func (x *chaos) run(length time.Duration) {
+	x.plainLinks()
+	l := x.startLoad("load", 3)
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		x.harm()
+		time.Sleep(time.Duration(x.rng.Int64N(int64(800 * time.Millisecond))))
+	}
+	x.mend()
+	l.stop()
+	x.finish()
+}
+
+func (x *chaos) anyNode() string { return x.names()[x.rng.IntN(len(x.names()))] }
+
+func (x *chaos) harm() {
+	name := x.anyNode()
+	running := x.nodes[name].running()
+	switch x.rng.IntN(12) {
+	case 0:
+		if running {
+			x.crash(name)
+		}
+	case 1:
+		if running {
+			x.powerCut(name)
+		}
+	case 2, 3, 4:
+		x.revive(name)
+	case 5:
+		if running {
+			x.freeze(name)
+		}
+	case 6:
+		x.harmLink()
+	case 7:
+		x.story.note("all links are mended")
+		x.net.HealAll()
+		x.plainLinks()
+	case 8:
+		x.harmMonitor()
+	case 9:
+		x.loseDisk()
+	case 10:
+		x.story.note("everybody is revived")
+		for _, name := range x.names() {
+			x.revive(name)
+		}
+	case 11: // let it be
+	}
+}
+
+// powerCut is powerOff with a disk that has lost what was not synced.
+func (c *cluster) powerCut(name string, rng *rand.Rand) {
+	c.story.note(name + " and its disk lose their power")
+	c.net.PowerOff(name)
+	n := c.nodes[name]
+	n.mem = n.mem.PowerCut(rng)
+	_ = n.end() // how a crash ends does not matter
+	n.disk = disk.NewFaulty(n.mem)
+}
+
+func (x *chaos) powerCut(name string) { x.cluster.powerCut(name, x.rng) }
+
+func (x *chaos) harmLink() {
+	hosts := append(x.names(), monitorName)
+	a, b := hosts[x.rng.IntN(len(hosts))], hosts[x.rng.IntN(len(hosts))]
+	switch x.rng.IntN(4) {
+	case 0:
+		x.story.note("cut both " + a + " and " + b)
+		x.net.CutBoth(a, b)
+	case 1:
+		x.story.note("cut " + a + " to " + b)
+		x.net.Cut(a, b)
+	case 2:
+		x.story.note("lossy " + a + " and " + b)
+		x.link(a, b, memnet.Link{Delay: time.Millisecond, Jitter: 50 * time.Millisecond, Loss: 0.3})
+	case 3:
+		x.story.note("reset " + a + " and " + b)
+		x.net.Reset(a, b)
+	}
+}
+
+func (x *chaos) harmMonitor() {
+	switch {
+	case !x.monitor.running():
+		x.story.note("the monitor starts")
+		x.startMonitor()
+	default:
+		x.crashMonitor()
+	}
+}
+
+// loseDisk gives the victim an empty disk, if another replica is in sync while
+// it is dead: then nobody can have acknowledged anything that is only there.
+func (x *chaos) loseDisk() {
+	if x.victim == "" || !x.monitor.running() {
+		return
+	}
+	if x.nodes[x.victim].running() {
+		x.crash(x.victim)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if g := x.group(); slices.ContainsFunc(g.InSync, func(name string) bool { return name != x.victim }) {
+		x.story.note(x.victim + " loses its disk")
+		x.wipe(x.victim)
+		x.victim = ""
+	}
+}
+
+func (x *chaos) mend() {
+	x.story.note("the harm is over")
+	x.net.HealAll()
+	if !x.monitor.running() {
+		x.startMonitor()
+	}
+	for _, name := range x.names() {
+		x.revive(name)
+	}
+}

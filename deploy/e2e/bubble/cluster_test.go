@@ -1,0 +1,385 @@
+package bubble
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	appnode "understudy.example/appnode/server"
+	monitor "understudy.example/monitor/server"
+	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/disk"
+	"understudy.example/pkg/memnet"
+	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
+)
+
+const (
+	monitorName    = "m1"
+	monitorAddress = "m1:8080"
+	clientHost     = "client" // where the tests' own requests come from
+	// segmentBytes is small, so that journals are trimmed within a test.
+	segmentBytes = 64 << 10
+)
+
+// cluster is a monitor and its nodes in a bubble.
+type cluster struct {
+	t     *testing.T
+	net   *memnet.Net
+	seed  uint64
+	story *story
+	dir   string // of the monitor
+	opts  clusterOptions
+
+	monitor *process
+	nodes   map[string]*node
+	http    *client
+	ledger  *ledger
+}
+
+type clusterOptions struct {
+	nodes    int
+	settings func(*protocol.Settings)
+	node     func(name string, o *appnode.Options)
+	network  func(name string, n daemon.Network) daemon.Network
+}
+
+// process is one life of a daemon.
+type process struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // set before ended is closed
+}
+
+// node is a machine with a disk, and the process on it, if one runs.
+type node struct {
+	*process
+	mem  *disk.Mem
+	disk *disk.Faulty
+}
+
+// inBubble runs a scenario on a cluster that was started and is in sync.
+func inBubble(t *testing.T, o clusterOptions, scenario func(t *testing.T, c *cluster)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, dir, o)
+		c.startMonitor()
+		for _, name := range c.names() {
+			c.start(name)
+		}
+		c.waitInSync(c.names()...)
+		scenario(t, c)
+	})
+}
+
+func two() clusterOptions   { return clusterOptions{nodes: 2} }
+func three() clusterOptions { return clusterOptions{nodes: 3} }
+
+func newCluster(t *testing.T, dir string, o clusterOptions) *cluster {
+	c := &cluster{
+		t: t, seed: 1, dir: dir, opts: o, story: &story{},
+		nodes: map[string]*node{}, ledger: newLedger(t),
+	}
+	c.net = memnet.New(c.seed)
+	c.http = newClient(c.net)
+	for i := range o.nodes {
+		mem := disk.NewMem()
+		c.nodes[fmt.Sprintf("app%d", i+1)] = &node{mem: mem, disk: disk.NewFaulty(mem)}
+	}
+	// Last in, first out: the story is told of a failure, however it ended.
+	t.Cleanup(func() { c.story.tell(t) })
+	t.Cleanup(c.stop)
+	return c
+}
+
+// stop ends everything, as a person would: the monitor first.
+func (c *cluster) stop() {
+	c.net.HealAll()
+	for _, name := range c.names() {
+		c.net.Unfreeze(name)
+	}
+	c.net.Unfreeze(monitorName)
+	c.stopMonitor()
+	for _, name := range c.names() {
+		c.stopNode(name)
+	}
+	c.http.close()
+	c.net.Close()
+}
+
+func (c *cluster) names() []string {
+	var names []string
+	for name := range c.nodes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *cluster) network(name string) daemon.Network {
+	h := c.net.Host(name)
+	n := daemon.Network{Listen: h.Listen, Dial: h.Dial}
+	if c.opts.network != nil {
+		return c.opts.network(name, n)
+	}
+	return n
+}
+
+func run(fn func(ctx context.Context) error) *process {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		p.err = fn(ctx)
+	}()
+	return p
+}
+
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// end asks the process to end, and waits for it.
+func (p *process) end() error {
+	p.cancel()
+	<-p.ended
+	return p.err
+}
+
+func (c *cluster) startMonitor() {
+	o := monitor.DefaultOptions()
+	o.Name, o.Listen, o.Insecure = monitorName, monitorAddress, true
+	o.Data = filepath.Join(c.dir, monitorName)
+	o.Settings.WantCopies = len(c.nodes)
+	if c.opts.settings != nil {
+		c.opts.settings(&o.Settings)
+	}
+	o.Network, o.Log = c.network(monitorName), c.story.logger()
+	c.monitor = run(func(ctx context.Context) error { return monitor.Run(ctx, o) })
+}
+
+func (c *cluster) stopMonitor() {
+	if c.monitor.running() {
+		require.NoError(c.t, c.monitor.end())
+	}
+	c.net.Crash(monitorName) // the name is free for the next process
+}
+
+// crashMonitor ends the monitor without a word.
+func (c *cluster) crashMonitor() {
+	c.story.note("the monitor crashes")
+	c.net.Crash(monitorName)
+	_ = c.monitor.end() // how a crash ends does not matter
+}
+
+func address(name string) string { return name + ":8081" }
+
+func (c *cluster) start(name string) {
+	n := c.nodes[name]
+	o := appnode.DefaultOptions()
+	o.Name, o.Listen, o.Insecure = name, address(name), true
+	o.Data, o.Files = "/data/"+name, n.disk
+	o.Monitors = []string{monitorAddress}
+	o.SegmentBytes, o.SnapshotBytes = segmentBytes, 4*segmentBytes
+	o.Network, o.Log = c.network(name), c.story.logger()
+	if c.opts.node != nil {
+		c.opts.node(name, &o)
+	}
+	c.story.note(name + " starts")
+	n.process = run(func(ctx context.Context) error { return appnode.Run(ctx, o) })
+}
+
+// stopNode has a node end by itself, as SIGTERM does.
+func (c *cluster) stopNode(name string) {
+	if n := c.nodes[name]; n.running() {
+		require.NoError(c.t, n.end(), name)
+	}
+	c.net.Crash(name)
+}
+
+// crash ends a node's process as kill -9 does: from this moment on it reaches
+// neither the network nor its disk.
+func (c *cluster) crash(name string) {
+	c.story.note(name + " crashes")
+	c.net.Crash(name)
+	c.takeDisk(name)
+}
+
+// powerOff ends a node without a word on the network: its peers hear silence.
+func (c *cluster) powerOff(name string) {
+	c.story.note(name + " loses its power")
+	c.net.PowerOff(name)
+	c.takeDisk(name)
+}
+
+func (c *cluster) takeDisk(name string) {
+	n := c.nodes[name]
+	n.mem = n.mem.Kill()
+	_ = n.end() // how a crash ends does not matter
+	n.disk = disk.NewFaulty(n.mem)
+}
+
+// wipe gives a node an empty disk. The node must not run.
+func (c *cluster) wipe(name string) {
+	n := c.nodes[name]
+	n.mem = disk.NewMem()
+	n.disk = disk.NewFaulty(n.mem)
+}
+
+// freeze stops a node's sockets, as SIGSTOP would.
+func (c *cluster) freeze(name string) {
+	c.story.note(name + " freezes")
+	c.net.Freeze(name)
+}
+
+func (c *cluster) unfreeze(name string) {
+	c.story.note(name + " goes on")
+	c.net.Unfreeze(name)
+}
+
+// link sets both directions between two hosts.
+func (c *cluster) link(a, b string, l memnet.Link) {
+	c.net.SetLink(a, b, l)
+	c.net.SetLink(b, a, l)
+}
+
+// poll is how often a condition is looked at, patience how long, in fake time.
+const (
+	poll     = 5 * time.Millisecond
+	patience = 3 * time.Minute
+)
+
+func (c *cluster) eventually(what string, ok func() bool) {
+	c.t.Helper()
+	for began := time.Now(); !ok(); time.Sleep(poll) {
+		if time.Since(began) > patience {
+			require.FailNow(c.t, "waited in vain", "%s; the cluster: %+v", what, c.http.cluster())
+		}
+	}
+}
+
+// group returns the group as the monitor sees it.
+func (c *cluster) group() wire.GroupView {
+	if groups := c.http.cluster().Groups; len(groups) == 1 {
+		return groups[0]
+	}
+	return wire.GroupView{}
+}
+
+// waitInSync waits until exactly these nodes are in sync and the primary serves.
+func (c *cluster) waitInSync(names ...string) wire.GroupView {
+	c.t.Helper()
+	slices.Sort(names)
+	var g wire.GroupView
+	c.eventually("in sync and served: "+strings.Join(names, ", "), func() bool {
+		g = c.group()
+		return g.Serving && slices.Equal(g.InSync, names)
+	})
+	return g
+}
+
+// roles returns the names of the primary and of one standby.
+func (c *cluster) roles() (primary, standby string) {
+	g := c.group()
+	for _, name := range c.names() {
+		if name != g.Primary && standby == "" {
+			standby = name
+		}
+	}
+	return g.Primary, standby
+}
+
+// finish waits until every node is in sync, and judges everything: the replicas
+// are equal, and the ledger holds against them.
+func (c *cluster) finish() {
+	c.t.Helper()
+	c.waitInSync(c.names()...)
+	states := map[string]state{}
+	c.eventually("replicas that are equal", func() bool {
+		clear(states)
+		for _, name := range c.names() {
+			s, err := c.http.replica(name)
+			if err != nil {
+				return false
+			}
+			states[name] = s
+		}
+		first := states[c.names()[0]]
+		for _, s := range states {
+			if s.position != first.position {
+				return false
+			}
+		}
+		return true
+	})
+	for _, name := range c.names() {
+		require.Equal(c.t, states[c.names()[0]], states[name], "%s differs", name)
+		c.ledger.judge(states[name].values)
+	}
+}
+
+// story collects what the daemons log, to be shown if the test fails.
+type story struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (s *story) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *story) logger() zerolog.Logger {
+	out := zerolog.ConsoleWriter{Out: s, NoColor: true, TimeFormat: "04:05.000"}
+	return zerolog.New(out).Level(zerolog.InfoLevel).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+		e.Str(zerolog.TimestampFieldName, time.Now().Format(time.RFC3339Nano)) // finer than the logger's own
+	}))
+}
+
+// note writes what the test does between what the daemons say.
+func (s *story) note(text string) {
+	_, _ = fmt.Fprintf(s, "%s ---- %s\n", time.Now().Format("04:05.000"), text) // it cannot fail
+}
+
+// count counts the lines of the story that hold a text.
+func (s *story) count(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for line := range strings.Lines(s.text.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *story) tell(t *testing.T) {
+	if t.Failed() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, _ = io.WriteString(t.Output(), s.text.String()) // it cannot fail
+	}
+}

@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+
+	"github.com/stretchr/testify/require"
+)
+
+// logged reads the log of a process: one object for each line that is one.
+func (s *story) logged(name string) []map[string]any {
+	s.t.Helper()
+	text, err := os.ReadFile(s.Log(name))
+	require.NoError(s.t, err)
+	var all []map[string]any
+	for line := range bytes.Lines(text) {
+		var fields map[string]any
+		if json.Unmarshal(line, &fields) == nil {
+			all = append(all, fields)
+		}
+	}
+	return all
+}
+
+// said returns the lines with the message, after the first skip lines.
+func (s *story) said(name string, skip int, message string) []map[string]any {
+	s.t.Helper()
+	var found []map[string]any
+	for _, line := range s.logged(name)[skip:] {
+		if line["message"] == message {
+			found = append(found, line)
+		}
+	}
+	return found
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"understudy.example/pkg/daemon"
+)
+
+// usageError is a command line that is wrong.
+type usageError struct{ error }
+
+// settings are the flags.
+type settings struct {
+	kills, nodes, writers int
+	seed                  uint64
+	dir                   string
+}
+
+func parseSettings(args []string, help io.Writer) (settings, error) {
+	var s settings
+	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
+	fs.SetOutput(help)
+	fs.IntVar(&s.kills, "kills", 100, "how many processes to kill")
+	fs.IntVar(&s.nodes, "nodes", 2, "nodes of the cluster, `1 to 9`")
+	fs.IntVar(&s.writers, "writers", 4, "concurrent writers")
+	fs.Uint64Var(&s.seed, "seed", 0, "of who is killed when (default: a random one)")
+	fs.StringVar(&s.dir, "dir", "", "`directory` for data and logs, which is kept (default: a temporary one, kept after a failure)")
+	if err := daemon.ParseFlags(fs, args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return s, err
+		}
+		return s, usageError{err}
+	}
+	switch {
+	case s.kills < 1:
+		return s, usageError{fmt.Errorf("-kills %d is out of range: at least 1", s.kills)}
+	case s.nodes < 1 || s.nodes > 9:
+		return s, usageError{fmt.Errorf("-nodes %d is out of range: 1 to 9", s.nodes)}
+	case s.writers < 1 || s.writers > 1000:
+		return s, usageError{fmt.Errorf("-writers %d is out of range: 1 to 1000", s.writers)}
+	}
+	for s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	return s, nil
+}

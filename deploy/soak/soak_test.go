@@ -1,0 +1,91 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"understudy.example/deploy/internal/cluster"
+	"understudy.example/deploy/internal/cluster/clustertest"
+)
+
+func TestMain(m *testing.M) {
+	if code, played := clustertest.Play(os.Args[1:]); played {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+func TestUsageErrors(t *testing.T) {
+	for want, args := range map[string][]string{
+		"-kills 0 is out of range: at least 1":     {"-kills", "0"},
+		"-nodes 10 is out of range: 1 to 9":        {"-nodes", "10"},
+		"-writers 0 is out of range: 1 to 1000":    {"-writers", "0"},
+		"unknown flag -kill: did you mean -kills?": {"-kill", "2"},
+	} {
+		err := run(t.Context(), args, io.Discard, io.Discard)
+		require.ErrorAs(t, err, new(usageError), want)
+		require.ErrorContains(t, err, want)
+	}
+	require.ErrorIs(t, run(t.Context(), []string{"-help"}, io.Discard, io.Discard), flag.ErrHelp)
+}
+
+func TestASeedIsChosenAndKept(t *testing.T) {
+	s, err := parseSettings(nil, io.Discard)
+	require.NoError(t, err)
+	require.NotZero(t, s.seed)
+	s, err = parseSettings([]string{"-seed", "7"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, settings{kills: 100, nodes: 2, writers: 4, seed: 7}, s)
+}
+
+// victimsOf lists whom a seed kills, in a cluster of fakes.
+func victimsOf(t *testing.T, c *cluster.Cluster, seed uint64) (all []string) {
+	t.Helper()
+	k := &soak{settings: settings{kills: 20}, cluster: c, rng: rand.New(rand.NewPCG(seed, 0))}
+	for k.killed < k.kills {
+		v := k.victims()
+		all = append(all, strings.Join(v, "+"))
+		k.killed += len(v)
+	}
+	require.Equal(t, k.kills, k.killed)
+	return all
+}
+
+func TestASeedRepeatsItsVictims(t *testing.T) {
+	c := fakes(t)
+	first := victimsOf(t, c, 7)
+	require.Equal(t, first, victimsOf(t, c, 7))
+	require.NotEqual(t, first, victimsOf(t, c, 8))
+	all := strings.Join(first, " ")
+	for _, name := range []string{"m1", "app1", "app2", "+"} {
+		require.Contains(t, all, name)
+	}
+}
+
+func fakes(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	c, err := cluster.Start(t.Context(), cluster.Options{
+		Binaries: cluster.Binaries{Monitor: self, Appnode: self}, Nodes: 2, Monitors: 1, Dir: t.TempDir(), Log: zerolog.Nop(),
+	})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestAShortSoak(t *testing.T) {
+	var out strings.Builder
+	err := run(t.Context(), []string{"-kills", "3", "-seed", "7", "-dir", t.TempDir()}, &out, io.Discard)
+	require.NoError(t, err, out.String())
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Equal(t, "seed 7", lines[0])
+	require.Regexp(t, `^ok: seed 7, 3 kills in \d rounds, .*; 0 violations$`, lines[len(lines)-1])
+}

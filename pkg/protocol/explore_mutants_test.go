@@ -1,0 +1,48 @@
+package protocol_test
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// mutantStates bounds how many states of each scope a mutant may survive.
+const mutantStates = "100000"
+
+// unexplored are the mutants that no exploration within its bounds can find, and
+// why. The simulation finds them.
+func unexplored() map[string]string {
+	return map[string]string{}
+}
+
+var foundIn = regexp.MustCompile(`found in (\d+) steps: (.*)`)
+
+// TestMutantsAreExplored expects the exploration to find every mutant, and tells
+// the shortest trace to each.
+func TestMutantsAreExplored(t *testing.T) {
+	if os.Getenv(envMutants) == "" {
+		t.Skipf("set %s=1 to run the exploration against every mutant: it takes minutes", envMutants)
+	}
+	for _, m := range mutants() {
+		t.Run(m.rule, func(t *testing.T) {
+			why := unexplored()[m.rule]
+			out, err := m.run(t, "^TestExploration$", "UNDERSTUDY_EXPLORE="+mutantStates)
+			if why != "" {
+				require.NoError(t, err, "it is found after all; strike it from the list of the unexplored")
+				t.Skip(why)
+			}
+			require.Error(t, err, "the mutant survived:\n%s", out)
+			shortest, finding := 1<<30, ""
+			for _, f := range foundIn.FindAllStringSubmatch(out, -1) {
+				if n, err := strconv.Atoi(f[1]); err == nil && n < shortest {
+					shortest, finding = n, f[2]
+				}
+			}
+			require.NotEmpty(t, finding, "the mutant ended otherwise than by a finding:\n%s", out)
+			t.Logf("%d steps: %s", shortest, finding)
+		})
+	}
+}

@@ -1,0 +1,236 @@
+package protocol
+
+import (
+	"fmt"
+	"hash/maphash"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// envExplore sets how many states each exploration may reach.
+const envExplore = "UNDERSTUDY_EXPLORE"
+
+// exploration is a breadth-first search: the first trace to anything is a
+// shortest one.
+type exploration struct {
+	print   printer
+	seen    map[uint64]struct{}
+	trail   []trailed
+	roots   []*spot
+	limit   int
+	depth   int
+	whole   bool // nothing within the bounds is left
+	finding string
+	steps   int // of the finding
+}
+
+// trailed tells how a state was reached: by a move from an earlier one. A root
+// names itself.
+type trailed struct {
+	from uint32
+	by   move
+}
+
+type reached struct {
+	s  *spot
+	id uint32
+}
+
+func explore(limit int, roots ...*spot) *exploration {
+	x := &exploration{
+		print: printer{seed: maphash.MakeSeed()}, seen: make(map[uint64]struct{}, limit),
+		limit: limit, roots: roots,
+	}
+	var layer []reached
+	for i, s := range roots {
+		x.seen[x.print.fingerprint(s)] = struct{}{}
+		x.trail = append(x.trail, trailed{from: uint32(i)})
+		layer = append(layer, reached{s, uint32(i)})
+		if s.ledger.broken != "" {
+			x.finding = s.ledger.broken + " (in the root)"
+			return x
+		}
+	}
+	for len(layer) > 0 && x.finding == "" {
+		layer = x.next(layer)
+		if len(layer) > 0 {
+			x.depth++
+		}
+	}
+	x.whole = x.finding == "" && len(x.trail) < x.limit
+	return x
+}
+
+// next returns the layer after one.
+func (x *exploration) next(layer []reached) (out []reached) {
+	var moves []move
+	for i, at := range layer {
+		layer[i].s = nil // for the memory
+		moves = at.s.moves(moves[:0])
+		for _, mv := range moves {
+			n := at.s.step(mv)
+			if n == nil {
+				continue
+			}
+			if n.ledger.broken != "" {
+				x.found(at, mv, n)
+				return nil
+			}
+			sum := x.print.fingerprint(n)
+			if _, ok := x.seen[sum]; ok {
+				continue
+			}
+			x.seen[sum] = struct{}{}
+			if len(x.trail) >= x.limit {
+				return nil
+			}
+			out = append(out, reached{n, uint32(len(x.trail))})
+			x.trail = append(x.trail, trailed{at.id, mv})
+		}
+	}
+	return out
+}
+
+// found tells the trace to a broken invariant, by going it again from its root.
+func (x *exploration) found(at reached, mv move, end *spot) {
+	moves := []move{mv}
+	id := at.id
+	for x.trail[id].from != id {
+		moves = append(moves, x.trail[id].by)
+		id = x.trail[id].from
+	}
+	s := x.roots[id]
+	lines := []string{"     " + s.summary()}
+	for i := len(moves) - 1; i >= 0; i-- {
+		lines = append(lines, fmt.Sprintf("%3d  %s", len(moves)-i, s.describe(moves[i])))
+		if s = s.step(moves[i]); s.ledger.broken == "" {
+			lines = append(lines, "     "+s.summary())
+		}
+	}
+	x.steps = len(moves)
+	x.finding = fmt.Sprintf("%s\n%s", end.ledger.broken, strings.Join(lines, "\n"))
+}
+
+// bornAt returns the first state: A is the primary of epoch 1, alone and serving;
+// the others have just started and know nothing.
+func bornAt(b *bounds) *spot {
+	s := &spot{b: b, last: ^Version(0)}
+	coarse := *b
+	coarse.fine = false
+	s.b = &coarse
+	s.applies(Command{Found: &Found{Cluster: "c", Settings: DefaultSettings()}})
+	var all []UUID
+	for i := range maxNodes {
+		s.machines[i], s.own[i] = &machine{lives: 1}, true
+		if i < b.nodes {
+			s.starts(i)
+			all = append(all, uuidOf(i, 1))
+		}
+	}
+	s.applies(Command{SetMembers: &SetMembers{Members: all}})
+	s.applies(Command{Promote: &Promote{Version: s.record().Version, Primary: s.machines[0].me}})
+	s.does(move{kind: moveRecord, a: 0, b: uint8(len(s.records) - 1)})
+	return s.asRoot(b)
+}
+
+// joinedAt returns the state in which everybody is in sync, and all is quiet.
+func joinedAt(b *bounds) *spot {
+	s := bornAt(b)
+	coarse := *b
+	coarse.fine = false
+	s.b, s.last = &coarse, ^Version(0)
+	for range 40 {
+		for i := range b.nodes {
+			s.does(move{kind: moveRecord, a: uint8(i), b: uint8(len(s.records) - 1)})
+			if i > 0 && s.current(i) < 0 {
+				s.does(move{kind: moveDial, a: uint8(i)})
+			}
+		}
+		for k := range s.wires {
+			s.delivers(k, true)
+			s.delivers(k, false)
+		}
+		for k := range s.bag {
+			if c := s.bag[k]; s.applies(Command{ChangeInSync: &c}) {
+				break
+			}
+		}
+	}
+	return s.asRoot(b)
+}
+
+// asRoot forgets how the spot came to be.
+func (s *spot) asRoot(b *bounds) *spot {
+	s.b = b
+	s.forget(1)
+	s.bag = nil
+	s.own = [maxNodes]bool{}
+	s.last = s.record().Version + b.versions
+	s.always()
+	return s
+}
+
+type scope struct {
+	name   string
+	bounds bounds
+	states int // in an ordinary run
+}
+
+func scopes() []scope {
+	return []scope{
+		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 300_000},
+		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
+		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 300_000},
+		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
+		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 300_000},
+		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
+	}
+}
+
+// TestExploration reaches every state of a small group within bounds, or as many
+// as it is told to, and checks each.
+func TestExploration(t *testing.T) {
+	for _, c := range scopes() {
+		t.Run(c.name, func(t *testing.T) { c.explore(t) })
+	}
+}
+
+func (c scope) explore(t *testing.T) {
+	for _, root := range []struct {
+		name string
+		of   func(*bounds) *spot
+	}{{"born", bornAt}, {"joined", joinedAt}} {
+		t.Run(root.name, func(t *testing.T) {
+			limit := c.states
+			if n, err := strconv.Atoi(os.Getenv(envExplore)); err == nil {
+				limit = n
+			}
+			defer debug.SetGCPercent(debug.SetGCPercent(400)) // hardly anything becomes garbage
+			begun := time.Now()
+			x := explore(limit, root.of(&c.bounds))
+			took := time.Since(begun)
+			t.Logf("%d states, depth %d, all: %v, %.0f states/s", len(x.trail), x.depth, x.whole, float64(len(x.trail))/took.Seconds())
+			require.Empty(t, x.finding, "found in %d steps: %s", x.steps, x.finding)
+		})
+	}
+}
+
+func TestRootsAreQuiet(t *testing.T) {
+	for _, c := range scopes() {
+		born, joined := bornAt(&c.bounds), joinedAt(&c.bounds)
+		require.Empty(t, born.ledger.broken+joined.ledger.broken)
+		require.True(t, born.machines[0].core.Alone())
+		require.Len(t, joined.record().InSync, c.bounds.nodes, joined.summary())
+		require.Equal(t, c.bounds.nodes, joined.machines[0].core.Copies())
+		require.Equal(t, joined.record().Version, joined.machines[0].core.record.Version, joined.summary())
+		for _, w := range joined.wires {
+			require.Empty(t, append(w.up, w.down...))
+		}
+	}
+}
