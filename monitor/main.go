@@ -3,47 +3,17 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"understudy.example/monitor/server"
 	"understudy.example/pkg/daemon"
-	"understudy.example/pkg/problem"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-// run parses the command line and runs the monitor. It returns the exit code.
-func run(ctx context.Context, args []string, stderr io.Writer) int {
-	o, err := options(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return problem.ExitDone
-	}
-	if err == nil {
-		err = o.Validate()
-	}
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "monitor: %v\n", err) // nowhere else to say it
-		return problem.ExitUsage
-	}
-	if err := server.Run(ctx, o); err != nil {
-		_, _ = fmt.Fprintf(stderr, "monitor %s: %v\n", o.Name, err)
-		return problem.ExitFailed
-	}
-	return problem.ExitDone
-}
+func main() { os.Exit(daemon.Main(os.Args[1:], os.Stderr, "monitor", options, server.Run)) }
 
 // options reads the command line and the environment.
 func options(args []string, stderr io.Writer) (server.Options, error) {

@@ -284,7 +284,9 @@ func TestKill(t *testing.T) {
 	require.Equal(t, result{problem.ExitRefused, "", "client: app1 runs without -allow-kill\n"}, f.run(t, "-kill", "app1"))
 }
 
-func cluster(g wire.GroupView) wire.Cluster { return wire.Cluster{Leader: "m1", Groups: []wire.GroupView{g}} }
+func cluster(g wire.GroupView) wire.Cluster {
+	return wire.Cluster{Leader: "m1", Groups: []wire.GroupView{g}}
+}
 
 // killed makes the fake change to the given view when its primary is killed.
 func (f *fake) killed(before, after wire.GroupView) {

@@ -1,0 +1,58 @@
+package replica
+
+import (
+	"fmt"
+
+	"understudy.example/appnode/internal/record"
+	"understudy.example/appnode/internal/store"
+)
+
+// publish applies what is committed, shows it to readers, and then answers
+// whoever waited for it. mu is held.
+func (r *Replica) publish() {
+	commit := r.core.Commit()
+	before := r.applied.Position()
+	if r.lead != nil {
+		if state := r.lead.collect(commit); state != nil {
+			r.applied = state
+		}
+	} else if err := r.pending.apply(r.applied, commit); err != nil {
+		r.die(fmt.Errorf("apply committed records: %w", err))
+		return
+	}
+	if r.applied.Position() != before {
+		r.view.Store(r.applied.View())
+		if len(r.waiting) > 0 {
+			r.wakeReaders()
+		}
+	}
+	if r.lead != nil {
+		r.answer()
+	}
+}
+
+func (r *Replica) wakeReaders() {
+	applied := r.applied.Position().Seq
+	left := r.waiting[:0]
+	for _, w := range r.waiting {
+		if w.seq <= applied {
+			close(w.done)
+		} else {
+			left = append(left, w)
+		}
+	}
+	r.waiting = left
+}
+
+// applyRecord applies one committed record to m.
+func applyRecord(m *store.Map, rec record.Record) error {
+	switch rec.Kind {
+	case record.EpochStart:
+		return m.ApplyEpochStart(rec.Position())
+	case record.Profile:
+		return m.ApplyProfile(rec.Position(), rec.Payload)
+	case record.Batch:
+		return m.ApplyBatch(rec.Position(), rec.Payload)
+	}
+	return fmt.Errorf("record %s is of an unknown kind %d", rec.Position(), rec.Kind)
+}
