@@ -184,12 +184,12 @@ type scope struct {
 
 func scopes() []scope {
 	return []scope{
-		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 300_000},
-		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
-		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 300_000},
-		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
-		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 300_000},
-		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 300_000},
+		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 30_000},
+		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
+		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 30_000},
+		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
+		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 30_000},
+		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
 	}
 }
 
@@ -208,6 +208,9 @@ func (c scope) explore(t *testing.T) {
 	}{{"born", bornAt}, {"joined", joinedAt}} {
 		t.Run(root.name, func(t *testing.T) {
 			limit := c.states
+			if raced {
+				limit /= 10 // nothing here runs concurrently: the detector only slows it
+			}
 			if n, err := strconv.Atoi(os.Getenv(envExplore)); err == nil {
 				limit = n
 			}
