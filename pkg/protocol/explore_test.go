@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,9 +108,9 @@ func (x *exploration) found(at reached, mv move, end *spot) {
 	}
 	s := x.roots[id]
 	lines := []string{"     " + s.summary()}
-	for i := len(moves) - 1; i >= 0; i-- {
-		lines = append(lines, fmt.Sprintf("%3d  %s", len(moves)-i, s.describe(moves[i])))
-		if s = s.step(moves[i]); s.ledger.broken == "" {
+	for i, move := range slices.Backward(moves) {
+		lines = append(lines, fmt.Sprintf("%3d  %s", len(moves)-i, s.describe(move)))
+		if s = s.step(move); s.ledger.broken == "" {
 			lines = append(lines, "     "+s.summary())
 		}
 	}

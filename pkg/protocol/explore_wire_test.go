@@ -17,8 +17,8 @@ func (s *spot) dials(i int) {
 		return
 	}
 	mine := 0
-	for k := len(s.wires) - 1; k >= 0; k-- {
-		if s.wires[k].from != i {
+	for k, v := range slices.Backward(s.wires) {
+		if v.from != i {
 			continue
 		}
 		if mine++; mine >= s.b.wires {

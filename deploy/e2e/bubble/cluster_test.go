@@ -1,19 +1,13 @@
 package bubble
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	appnode "understudy.example/appnode/server"
@@ -22,7 +16,6 @@ import (
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/memnet"
 	"understudy.example/pkg/protocol"
-	"understudy.example/pkg/wire"
 )
 
 const (
@@ -261,125 +254,4 @@ func (c *cluster) unfreeze(name string) {
 func (c *cluster) link(a, b string, l memnet.Link) {
 	c.net.SetLink(a, b, l)
 	c.net.SetLink(b, a, l)
-}
-
-// poll is how often a condition is looked at, patience how long, in fake time.
-const (
-	poll     = 5 * time.Millisecond
-	patience = 3 * time.Minute
-)
-
-func (c *cluster) eventually(what string, ok func() bool) {
-	c.t.Helper()
-	for began := time.Now(); !ok(); time.Sleep(poll) {
-		if time.Since(began) > patience {
-			require.FailNow(c.t, "waited in vain", "%s; the cluster: %+v", what, c.http.cluster())
-		}
-	}
-}
-
-// group returns the group as the monitor sees it.
-func (c *cluster) group() wire.GroupView {
-	if groups := c.http.cluster().Groups; len(groups) == 1 {
-		return groups[0]
-	}
-	return wire.GroupView{}
-}
-
-// waitInSync waits until exactly these nodes are in sync and the primary serves.
-func (c *cluster) waitInSync(names ...string) wire.GroupView {
-	c.t.Helper()
-	slices.Sort(names)
-	var g wire.GroupView
-	c.eventually("in sync and served: "+strings.Join(names, ", "), func() bool {
-		g = c.group()
-		return g.Serving && slices.Equal(g.InSync, names)
-	})
-	return g
-}
-
-// roles returns the names of the primary and of one standby.
-func (c *cluster) roles() (primary, standby string) {
-	g := c.group()
-	for _, name := range c.names() {
-		if name != g.Primary && standby == "" {
-			standby = name
-		}
-	}
-	return g.Primary, standby
-}
-
-// finish waits until every node is in sync, and judges everything: the replicas
-// are equal, and the ledger holds against them.
-func (c *cluster) finish() {
-	c.t.Helper()
-	c.waitInSync(c.names()...)
-	states := map[string]state{}
-	c.eventually("replicas that are equal", func() bool {
-		clear(states)
-		for _, name := range c.names() {
-			s, err := c.http.replica(name)
-			if err != nil {
-				return false
-			}
-			states[name] = s
-		}
-		first := states[c.names()[0]]
-		for _, s := range states {
-			if s.position != first.position {
-				return false
-			}
-		}
-		return true
-	})
-	for _, name := range c.names() {
-		require.Equal(c.t, states[c.names()[0]], states[name], "%s differs", name)
-		c.ledger.judge(states[name].values)
-	}
-}
-
-// story collects what the daemons log, to be shown if the test fails.
-type story struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *story) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *story) logger() zerolog.Logger {
-	out := zerolog.ConsoleWriter{Out: s, NoColor: true, TimeFormat: "04:05.000"}
-	return zerolog.New(out).Level(zerolog.InfoLevel).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
-		e.Str(zerolog.TimestampFieldName, time.Now().Format(time.RFC3339Nano)) // finer than the logger's own
-	}))
-}
-
-// note writes what the test does between what the daemons say.
-func (s *story) note(text string) {
-	_, _ = fmt.Fprintf(s, "%s ---- %s\n", time.Now().Format("04:05.000"), text) // it cannot fail
-}
-
-// count counts the lines of the story that hold a text.
-func (s *story) count(text string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for line := range strings.Lines(s.text.String()) {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *story) tell(t *testing.T) {
-	if t.Failed() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		_, _ = io.WriteString(t.Output(), s.text.String()) // it cannot fail
-	}
 }

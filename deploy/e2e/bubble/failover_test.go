@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"understudy.example/pkg/problem"
 )
 
 func TestClusterStartsFailsOverAndEnds(t *testing.T) {
@@ -25,6 +27,30 @@ func TestClusterStartsFailsOverAndEnds(t *testing.T) {
 		c.mustPut("after", "3")
 		c.finish()
 	})
+}
+
+// A primary that is frozen past its reign wakes up among clients that are still
+// connected to it: it acknowledges nothing, and answers nothing that is old.
+func TestFrozenPrimaryWakes(t *testing.T) {
+	for _, nodes := range []int{2, 3} {
+		inBubble(t, clusterOptions{nodes: nodes}, func(t *testing.T, c *cluster) {
+			c.plainLinks()
+			primary, _ := c.roles()
+			l := c.startLoad("load", 4) // it reads at the frozen one, too
+			time.Sleep(500 * time.Millisecond)
+			waiting := make(chan problem.Code, 1)
+			c.freeze(primary)
+			go func() { waiting <- c.put(address(primary), "sent-while-frozen", "v") }()
+			c.eventually("another primary", func() bool { g := c.group(); return g.Serving && g.Primary != primary })
+			time.Sleep(time.Second)
+			c.unfreeze(primary)
+			require.NotEmpty(t, <-waiting)
+			c.waitInSync(c.names()...)
+			l.stop()
+			c.finish()
+			require.EqualValues(t, 2, c.group().Epoch)
+		})
+	}
 }
 
 // The promises about time, at default settings, on a network of 0.2 ms.

@@ -73,6 +73,7 @@ func TestPrimaryAlone(t *testing.T) {
 			require.Equal(t, problem.OutcomeUnknown, code, "nobody else can hold it")
 			c.eventually("another primary", func() bool { g := c.group(); return g.Serving && g.Primary != primary })
 			c.mustPut("after", "v")
+			require.Equal(t, problem.NoPrimary, c.http.get(address(primary), "after").code(), "it would be a stale read")
 			stale := c.http.send(http.MethodGet, address(primary)+"/v1/kv/before", "", wire.HeaderConsistency, wire.Stale)
 			require.Equal(t, "v", string(stale.body))
 			c.net.HealAll()
