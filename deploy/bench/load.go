@@ -26,7 +26,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	fs.StringVar(&s.monitor, "monitor", "", "`host:port` of a running cluster's monitor, instead of starting one")
 	clients := fs.String("clients", "1,16,64,256", "`numbers` of clients")
 	through := fs.String("through", "direct,monitor", "where requests go: `direct,monitor`")
-	ops := fs.String("ops", "read,write", "what they do: `read,write`")
+	ops := fs.String("ops", "read,write", "what they do: `read,stale-read,write`; a stale-read waits for no confirm")
 	fs.DurationVar(&s.WarmUp, "warm-up", 200*time.Millisecond, "load before each measurement")
 	fs.DurationVar(&s.For, "for", 3*time.Second, "duration of each measurement")
 	fs.IntVar(&s.Value, "value", 100, "size of a value in `bytes`")
@@ -37,7 +37,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	if s.ways, err = words("through", *through, "direct", "monitor"); err != nil {
 		return s, err
 	}
-	if s.Ops, err = words("ops", *ops, "read", "write"); err != nil {
+	if s.Ops, err = words("ops", *ops, load.Read, load.StaleRead, load.Write); err != nil {
 		return s, err
 	}
 	if s.Clients, err = numbers("clients", *clients); err != nil {

@@ -20,6 +20,13 @@ const (
 	afterError = 10 * time.Millisecond
 )
 
+// The operations.
+const (
+	Read      = "read"       // linearizable
+	StaleRead = "stale-read" // of the state as it is, without a confirm
+	Write     = "write"
+)
+
 // Target is where requests go.
 type Target struct {
 	Through string // its name in the results: direct or monitor
@@ -30,7 +37,7 @@ type Target struct {
 // a number of clients is one cell.
 type Options struct {
 	Targets []Target
-	Ops     []string // read, write
+	Ops     []string
 	Clients []int
 	For     time.Duration // of each cell
 	WarmUp  time.Duration // before each cell, not counted

@@ -22,7 +22,7 @@ func serve(t *testing.T, h http.HandlerFunc) Target {
 }
 
 func options(target Target) Options {
-	return Options{Targets: []Target{target}, Ops: []string{"write", "read"}, Clients: []int{1, 4}, For: 50 * time.Millisecond, WarmUp: 10 * time.Millisecond, Value: 10, Keys: 20}
+	return Options{Targets: []Target{target}, Ops: []string{Write, Read}, Clients: []int{1, 4}, For: 50 * time.Millisecond, WarmUp: 10 * time.Millisecond, Value: 10, Keys: 20}
 }
 
 func TestEveryCellIsMeasured(t *testing.T) {

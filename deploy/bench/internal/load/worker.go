@@ -8,6 +8,7 @@ import (
 
 	"understudy.example/deploy/bench/internal/histogram"
 	"understudy.example/deploy/bench/internal/rawhttp"
+	"understudy.example/pkg/wire"
 )
 
 // worker is one client in its own goroutine.
@@ -67,8 +68,11 @@ func (w *worker) once(ctx context.Context) (err error) {
 		}
 	}
 	req := rawhttp.Request{Method: "GET", Path: key(w.random.IntN(w.keys))}
-	if w.op == "write" {
+	switch w.op {
+	case Write:
 		req.Method, req.Body = "PUT", w.value
+	case StaleRead:
+		req.Header = wire.HeaderConsistency + ": " + wire.Stale + "\r\n"
 	}
 	res, err := w.conn.Do(req, requestTimeout)
 	switch {
