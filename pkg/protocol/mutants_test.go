@@ -28,7 +28,7 @@ type edit struct{ file, old, new string }
 const (
 	envMutants = "UNDERSTUDY_MUTANTS" // set: run them; they take minutes
 	// mutantSeeds bounds how many worlds a mutant may survive.
-	mutantSeeds = "1500"
+	mutantSeeds = "5000"
 )
 
 func mutants() []mutant {

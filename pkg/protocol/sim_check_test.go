@@ -121,6 +121,9 @@ func (c *checker) registry(w *world, before, now protocol.GroupRecord) {
 	if now.Version < before.Version || now.Epoch < before.Epoch {
 		c.fail(w, "the record goes from v%d epoch %d back to v%d epoch %d", before.Version, before.Epoch, now.Version, now.Epoch)
 	}
+	if now.Epoch > before.Epoch && before.Epoch > 0 && !slices.Equal(now.InSync, before.InSync) {
+		c.fail(w, "a promotion changes the in-sync set from %v to %v", before.InSync, now.InSync)
+	}
 	if now.Epoch == before.Epoch && now.Primary != before.Primary {
 		c.fail(w, "epoch %d goes from %s to %s", now.Epoch, before.Primary, now.Primary)
 	}
