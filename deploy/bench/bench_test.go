@@ -26,7 +26,7 @@ func TestUsageErrors(t *testing.T) {
 		`-o "xml" is not known: table or json`:                {"load", "-o", "xml"},
 		"-nodes 0 is out of range: 1 to 9":                    {"load", "-nodes", "0"},
 		`-through: "proxy" is not known: direct, monitor`:     {"load", "-through", "direct,proxy"},
-		`-ops: "scan" is not known: read, stale-read, write`:              {"load", "-ops", "scan"},
+		`-ops: "scan" is not known: read, stale-read, write`:  {"load", "-ops", "scan"},
 		`-clients: "0" is not a whole number from 1 to 10000`: {"load", "-clients", "1,0"},
 		"-for must be positive":                               {"load", "-for", "0s"},
 		`-through: "proxy" is not known: monitor, direct`:     {"failover", "-through", "proxy"},

@@ -18,7 +18,7 @@ func unexplored() map[string]string {
 	return map[string]string{}
 }
 
-var foundIn = regexp.MustCompile(`found in (\d+) steps: (.*)`)
+var foundIn = regexp.MustCompile(`Messages: +\t(.*): found in (\d+) steps: (.*)`)
 
 // TestMutantsAreExplored expects the exploration to find every mutant, and tells
 // the shortest trace to each.
@@ -34,15 +34,15 @@ func TestMutantsAreExplored(t *testing.T) {
 				require.NoError(t, err, "it is found after all; strike it from the list of the unexplored")
 				t.Skip(why)
 			}
-			require.Error(t, err, "the mutant survived:\n%s", out)
-			shortest, finding := 1<<30, ""
+			require.Error(t, err, "the mutant survived:\n%s", tail(out))
+			shortest, scope, finding := 1<<30, "", ""
 			for _, f := range foundIn.FindAllStringSubmatch(out, -1) {
-				if n, err := strconv.Atoi(f[1]); err == nil && n < shortest {
-					shortest, finding = n, f[2]
+				if n, err := strconv.Atoi(f[2]); err == nil && n < shortest {
+					shortest, scope, finding = n, f[1], f[3]
 				}
 			}
-			require.NotEmpty(t, finding, "the mutant ended otherwise than by a finding:\n%s", out)
-			t.Logf("%d steps: %s", shortest, finding)
+			require.NotEmpty(t, finding, "the mutant ended otherwise than by a finding:\n%s", tail(out))
+			t.Logf("%d steps, %s: %s", shortest, scope, finding)
 		})
 	}
 }

@@ -194,8 +194,30 @@ func scopes() []scope {
 	}
 }
 
-// TestExploration reaches every state of a small group within bounds, or as many
-// as it is told to, and checks each.
+// TestExploration reaches every state of a small group within bounds, or the
+// nearest ones up to a number, and checks each: real replicas and a real registry,
+// in every order of what may happen. It begins with A alone (born) and with
+// everybody in sync (joined).
+//
+// Time stands still, and choices take its place. What a wait would bring about
+// comes from a broken connection that the primary learns of, from trouble that a
+// standby tells, or from who is held for down. The monitor's decisions are free:
+// any registered boot, decided on any version still on its way; the registry
+// judges. Records, and what primaries ask for, are never lost for good: each may
+// arrive at any time, again and again, until it is too late by the bound. What
+// never arrives is what is lost.
+//
+// A process that dies is started at once, and is as good as dead until something
+// reaches it. A crash keeps the whole unsynced tail or none of it. A standby's
+// reads are not explored, nor members that change and nodes in maintenance: the
+// simulation has them.
+//
+// The scope "every step" takes apart all that a crash or a late message may fall
+// between. The others do at once what commutes with what the rest of the group may
+// do meanwhile: a change of role, from the record to the epoch-start; a write and
+// its sync (so only "every step" loses an unsynced tail); a handshake, from dialling
+// to the primary's answer; all that waits in one direction of a connection; a start
+// and the registration. A primary looks at its standbys after each event.
 func TestExploration(t *testing.T) {
 	for _, c := range scopes() {
 		t.Run(c.name, func(t *testing.T) { c.explore(t) })
@@ -220,7 +242,7 @@ func (c scope) explore(t *testing.T) {
 			x := explore(limit, root.of(&c.bounds))
 			took := time.Since(begun)
 			t.Logf("%d states, depth %d, all: %v, %.0f states/s", len(x.trail), x.depth, x.whole, float64(len(x.trail))/took.Seconds())
-			require.Empty(t, x.finding, "found in %d steps: %s", x.steps, x.finding)
+			require.Empty(t, x.finding, "%s, %s: found in %d steps: %s", c.name, root.name, x.steps, x.finding)
 		})
 	}
 }

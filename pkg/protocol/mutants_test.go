@@ -111,9 +111,9 @@ func TestMutantsAreCaught(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(m.rule, func(t *testing.T) {
 			out, err := m.run(t, "^TestSimulation$", envSeeds+"="+mutantSeeds)
-			require.Error(t, err, "the mutant survived:\n%s", out)
+			require.Error(t, err, "the mutant survived:\n%s", tail(out))
 			found := caughtBy.FindStringSubmatch(out)
-			require.NotNil(t, found, "the mutant ended otherwise than by a finding:\n%s", out)
+			require.NotNil(t, found, "the mutant ended otherwise than by a finding:\n%s", tail(out))
 			if steps := worldsText.FindString(out); steps != "" {
 				t.Logf("%s: %s", steps, found[2])
 			}
@@ -149,8 +149,8 @@ func (m mutant) run(t *testing.T, pattern, env string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", file, "-run", pattern, "-count=1", "-vet=off", ".")
 	cmd.Env = append(os.Environ(), env, envMutants+"=")
 	out, err := cmd.CombinedOutput()
-	if len(out) > 4000 {
-		out = out[len(out)-4000:]
-	}
 	return string(out), err
 }
+
+// tail is the end of an output, for a message.
+func tail(out string) string { return out[max(0, len(out)-4000):] }
