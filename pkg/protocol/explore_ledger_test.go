@@ -115,6 +115,9 @@ func (l *ledger) registry(before, now GroupRecord) {
 	if now.Version <= before.Version && (now.Epoch != before.Epoch || !slices.Equal(now.InSync, before.InSync)) || now.Version < before.Version || now.Epoch < before.Epoch {
 		l.fail("the record goes from v%d epoch %d to v%d epoch %d", before.Version, before.Epoch, now.Version, now.Epoch)
 	}
+	if now.Epoch > before.Epoch && before.Epoch > 0 && !slices.Equal(now.InSync, before.InSync) {
+		l.fail("the promotion to epoch %d changes the in-sync set from %v to %v", now.Epoch, before.InSync, now.InSync)
+	}
 	if now.Epoch == before.Epoch && before.Epoch > 0 && now.Primary != before.Primary {
 		l.fail("epoch %d goes from %s to %s", now.Epoch, before.Primary, now.Primary)
 	}
