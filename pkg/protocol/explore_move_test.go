@@ -58,7 +58,7 @@ func (s *spot) moves(out []move) []move {
 	}
 	rec := s.record()
 	for i, m := range s.machines[:b.nodes] {
-		add(m.core.phase == phaseFollowing && len(m.work) == 0 && m.durable == len(m.journal) && s.current(i) < 0 &&
+		add(m.core.phase == phaseFollowing && len(m.work) == 0 && m.durable == len(m.journal) && m.cut == nil && s.current(i) < 0 &&
 			s.directory(m.core.record.Primary.UUID) != nil, moveDial, i)
 		for k, r := range s.records {
 			add(r.Version != m.core.record.Version, moveRecord, i, k)
@@ -66,7 +66,7 @@ func (s *spot) moves(out []move) []move {
 		leads := m.lead != 0 && m.core.reign != nil && len(m.work) == 0
 		add(leads && m.core.Serving() && s.writes < b.writes, moveWrite, i)
 		add(leads && m.core.Serving() && s.reads < b.reads, moveRead, i)
-		add(b.fine && m.durable < len(m.journal), moveSync, i)
+		add(b.fine && m.durable < len(m.journal) || m.cut != nil, moveSync, i)
 		add(len(m.work) > 0, moveWork, i)
 		add(b.fine && m.core.reign != nil, moveTick, i)
 		add(b.fine, moveEnter, i)

@@ -131,6 +131,10 @@ func (p *printer) machine(m *machine) {
 	p.boot(m.me)
 	p.put(int(m.accepted), m.durable, int(m.lead), int(m.told), int(m.seen), len(m.work), len(m.reading))
 	p.written(m.journal)
+	p.flag(m.cut != nil)
+	if m.cut != nil {
+		p.put(int(*m.cut))
+	}
 	for _, e := range m.work {
 		p.put(int(e.Kind), int(e.Epoch))
 	}

@@ -27,7 +27,7 @@ func (s *spot) starts(i int) {
 	m.me = ReplicaBoot{uuidOf(i, m.lives), Boot{count, "n"}}
 	m.durable = len(m.journal)
 	m.core = NewReplica(stillConfig(), 0, m.me, m.saved())
-	m.work, m.lead, m.told, m.reading, m.conns = nil, 0, 0, nil, 0
+	m.work, m.lead, m.told, m.reading, m.conns, m.cut = nil, 0, 0, nil, 0, nil
 	m.seen = m.core.Commit()
 	if !s.b.fine {
 		s.registers(i)
@@ -181,6 +181,10 @@ func (s *spot) appends(i int) {
 // syncs makes a journal durable, and acknowledges it where there is a stream.
 func (s *spot) syncs(i int) {
 	m := s.machine(i)
+	if m.cut != nil {
+		s.cuts(i)
+		return
+	}
 	if m.durable == len(m.journal) {
 		return
 	}

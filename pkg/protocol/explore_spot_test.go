@@ -18,6 +18,8 @@ type bounds struct {
 	late int
 	// wires is how many connections of one standby may still say something.
 	wires int
+	// cuts takes the cutting of a journal apart from the welcome that asks for it.
+	cuts bool
 }
 
 const (
@@ -48,7 +50,8 @@ type machine struct {
 	lives    int // directories so far
 	accepted Epoch
 	journal  []written
-	durable  int // journal[:durable] survives a crash for certain
+	durable  int  // journal[:durable] survives a crash for certain
+	cut      *Seq // the journal is being cut after this
 
 	me    ReplicaBoot
 	core  *Replica

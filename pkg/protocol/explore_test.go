@@ -118,86 +118,10 @@ func (x *exploration) found(at reached, mv move, end *spot) {
 	x.finding = fmt.Sprintf("%s\n%s", end.ledger.broken, strings.Join(lines, "\n"))
 }
 
-// bornAt returns the first state: A is the primary of epoch 1, alone and serving;
-// the others have just started and know nothing.
-func bornAt(b *bounds) *spot {
-	s := &spot{b: b, last: ^Version(0)}
-	coarse := *b
-	coarse.fine = false
-	s.b = &coarse
-	s.applies(Command{Found: &Found{Cluster: "c", Settings: DefaultSettings()}})
-	var all []UUID
-	for i := range maxNodes {
-		s.machines[i], s.own[i] = &machine{lives: 1}, true
-		if i < b.nodes {
-			s.starts(i)
-			all = append(all, uuidOf(i, 1))
-		}
-	}
-	s.applies(Command{SetMembers: &SetMembers{Members: all}})
-	s.applies(Command{Promote: &Promote{Version: s.record().Version, Primary: s.machines[0].me}})
-	s.does(move{kind: moveRecord, a: 0, b: uint8(len(s.records) - 1)})
-	return s.asRoot(b)
-}
-
-// joinedAt returns the state in which everybody is in sync, and all is quiet.
-func joinedAt(b *bounds) *spot {
-	s := bornAt(b)
-	coarse := *b
-	coarse.fine = false
-	s.b, s.last = &coarse, ^Version(0)
-	for range 40 {
-		for i := range b.nodes {
-			s.does(move{kind: moveRecord, a: uint8(i), b: uint8(len(s.records) - 1)})
-			if i > 0 && s.current(i) < 0 {
-				s.does(move{kind: moveDial, a: uint8(i)})
-			}
-		}
-		for k := range s.wires {
-			s.delivers(k, true)
-			s.delivers(k, false)
-		}
-		for k := range s.bag {
-			if c := s.bag[k]; s.applies(Command{ChangeInSync: &c}) {
-				break
-			}
-		}
-	}
-	return s.asRoot(b)
-}
-
-// asRoot forgets how the spot came to be.
-func (s *spot) asRoot(b *bounds) *spot {
-	s.b = b
-	s.forget(1)
-	s.bag = nil
-	s.own = [maxNodes]bool{}
-	s.last = s.record().Version + b.versions
-	s.always()
-	return s
-}
-
-type scope struct {
-	name   string
-	bounds bounds
-	states int // in an ordinary run
-}
-
-func scopes() []scope {
-	return []scope{
-		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 30_000},
-		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
-		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 30_000},
-		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
-		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 30_000},
-		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000},
-	}
-}
-
 // TestExploration reaches every state of a small group within bounds, or the
 // nearest ones up to a number, and checks each: real replicas and a real registry,
 // in every order of what may happen. It begins with A alone (born) and with
-// everybody in sync (joined).
+// everybody in sync (joined), or with a third that is behind (behind).
 //
 // Time stands still, and choices take its place. What a wait would bring about
 // comes from a broken connection that the primary learns of, from trouble that a
@@ -216,8 +140,9 @@ func scopes() []scope {
 // between. The others do at once what commutes with what the rest of the group may
 // do meanwhile: a change of role, from the record to the epoch-start; a write and
 // its sync (so only "every step" loses an unsynced tail); a handshake, from dialling
-// to the primary's answer; all that waits in one direction of a connection; a start
-// and the registration. A primary looks at its standbys after each event.
+// to the primary's answer; all that waits in one direction of a connection, but for
+// the welcome; a start and the registration. A primary looks at its standbys after
+// each event.
 func TestExploration(t *testing.T) {
 	for _, c := range scopes() {
 		t.Run(c.name, func(t *testing.T) { c.explore(t) })
@@ -225,10 +150,7 @@ func TestExploration(t *testing.T) {
 }
 
 func (c scope) explore(t *testing.T) {
-	for _, root := range []struct {
-		name string
-		of   func(*bounds) *spot
-	}{{"born", bornAt}, {"joined", joinedAt}} {
+	for _, root := range c.roots {
 		t.Run(root.name, func(t *testing.T) {
 			limit := c.states
 			if raced {
@@ -248,6 +170,11 @@ func (c scope) explore(t *testing.T) {
 }
 
 func TestRootsAreQuiet(t *testing.T) {
+	behind := behindAt(&bounds{nodes: 3, late: 1, wires: 1})
+	require.Empty(t, behind.ledger.broken)
+	require.Equal(t, Position{1, 2}, behind.ledger.top, behind.summary())
+	require.Len(t, behind.record().InSync, 2, behind.summary())
+	require.Equal(t, Position{1, 1}, behind.machines[2].last(), behind.summary())
 	for _, c := range scopes() {
 		born, joined := bornAt(&c.bounds), joinedAt(&c.bounds)
 		require.Empty(t, born.ledger.broken+joined.ledger.broken)

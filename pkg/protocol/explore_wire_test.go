@@ -74,7 +74,8 @@ func (s *spot) feeds(i int) {
 	}
 }
 
-// delivers hands over the next message of one direction; in coarse steps all.
+// delivers hands over the next message of one direction; in coarse steps all, but
+// that a welcome comes apart: its acknowledgement may be all that arrives.
 func (s *spot) delivers(k int, down bool) {
 	for {
 		w := s.wire(k)
@@ -86,6 +87,9 @@ func (s *spot) delivers(k int, down bool) {
 			return
 		}
 		p := (*queue)[0]
+		if down && s.machines[w.from].cut != nil && p.commit+Seq(p.confirm) == 0 && !p.welcome {
+			return // records alone, and the disk is busy
+		}
 		*queue = (*queue)[1:]
 		switch {
 		case p.hello != nil:
@@ -102,7 +106,7 @@ func (s *spot) delivers(k int, down bool) {
 		} else {
 			s.then(w.to)
 		}
-		if s.b.fine {
+		if s.b.fine || p.welcome {
 			return
 		}
 	}
@@ -136,12 +140,26 @@ func (s *spot) welcomed(k int, p parcel) {
 	case err != nil:
 		return
 	}
-	if int(p.part) < len(m.journal) {
-		m.journal = slices.Clip(m.journal[:p.part])
-		m.durable = len(m.journal)
-		m.core.CutTo(p.part)
+	if int(p.part) == len(m.journal) {
+		s.acks(k)
+		return
 	}
-	s.acks(k)
+	m.cut = &p.part
+	if !s.b.cuts {
+		s.cuts(w.from)
+	}
+}
+
+// cuts drops a tail that is not the primary's, and acknowledges what is left.
+func (s *spot) cuts(i int) {
+	m := s.machine(i)
+	m.journal = slices.Clip(m.journal[:*m.cut])
+	m.durable = len(m.journal)
+	m.core.CutTo(*m.cut)
+	m.cut = nil
+	if k := s.current(i); k >= 0 {
+		s.acks(k)
+	}
 }
 
 func (s *spot) acks(k int) {
@@ -158,6 +176,10 @@ func (s *spot) receives(k int, p parcel) {
 	m := s.machine(w.from)
 	if m.core.Accepts(w.sid, p.epoch) != nil {
 		return
+	}
+	if m.cut != nil { // the records wait for the disk, and nothing else does
+		w.down = append([]parcel{{epoch: p.epoch, records: p.records}}, w.down...)
+		p.records = nil
 	}
 	for _, r := range p.records {
 		if r.at.Seq != m.last().Seq+1 || r.at.Epoch < m.last().Epoch {
