@@ -37,6 +37,9 @@ const (
 	HeaderCopies      = "Understudy-Copies"      // replicas that hold the write durably
 	HeaderConsistency = "Understudy-Consistency" // linearizable, session or stale
 	HeaderGroup       = "Understudy-Group"       // the group, where it is not 0
+	HeaderRequest     = "Understudy-Request"     // on a write: the id that its first hop gave it
+	HeaderKey         = "Idempotency-Key"        // on a write: the id that the caller gave it
+	HeaderRepeated    = "Understudy-Repeated"    // "true" on an answer that was first given to an earlier copy of the write
 )
 
 // Levels of HeaderConsistency.
@@ -215,4 +218,42 @@ type Item struct {
 	Value  *string `json:"value,omitempty"`
 	Base64 *string `json:"base64,omitempty"`
 	ETag   string  `json:"etag"`
+}
+
+// Explain is the answer of GET /v1/explain at a monitor.
+type Explain struct {
+	Cluster string        `json:"cluster"`
+	Leads   bool          `json:"leads"`  // this monitor decides; another only watches
+	Paused  bool          `json:"paused"` // no automatic failover
+	Groups  []Explanation `json:"groups"`
+}
+
+// Explanation says who could take over a group.
+type Explanation struct {
+	Group   protocol.GroupID `json:"group"`
+	Primary string           `json:"primary"`
+	// Rule is the monitor's rule that applies now; When and Does say what it
+	// waits for and what it does.
+	Rule          string         `json:"rule"`
+	When          string         `json:"when"`
+	Does          string         `json:"does"`
+	IfPrimaryDied IfPrimaryDied  `json:"if_primary_died"`
+	Nodes         []NodeProspect `json:"nodes"`
+}
+
+// IfPrimaryDied says what would happen if the primary died now.
+type IfPrimaryDied struct {
+	Candidate string `json:"candidate"` // empty: nobody could take over
+	Reason    string `json:"reason"`    // why nobody could, and what would end that
+	Loss      string `json:"loss"`
+	CrashedMS int64  `json:"crashed_ms"` // until it is promoted, after a crash
+	SilentMS  int64  `json:"silent_ms"`  // after a silence: power, cable, freeze
+}
+
+// NodeProspect says whether a node could be promoted now.
+type NodeProspect struct {
+	Name          string `json:"name"`
+	InSync        bool   `json:"in_sync"`
+	CanBePromoted bool   `json:"can_be_promoted"`
+	Why           string `json:"why"` // why not, and what would end that
 }

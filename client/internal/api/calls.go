@@ -24,6 +24,11 @@ func (c *Client) History(ctx context.Context) (wire.History, error) {
 	return read[wire.History](ctx, c, "/v1/history")
 }
 
+// Explain reads who could take over, and if nobody, why.
+func (c *Client) Explain(ctx context.Context) (wire.Explain, error) {
+	return read[wire.Explain](ctx, c, "/v1/explain")
+}
+
 // State reads the map of a replica: primary, standby, or a node's name.
 func (c *Client) State(ctx context.Context, from string) (map[string]any, error) {
 	return read[map[string]any](ctx, c, "/v1/state?"+url.Values{"from": {from}}.Encode())

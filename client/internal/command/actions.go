@@ -38,6 +38,8 @@ func (a action) run(ctx context.Context) error {
 		return a.status(ctx)
 	case "history":
 		return a.history(ctx)
+	case "explain":
+		return a.explain(ctx)
 	case "kill-primary":
 		return a.killPrimary(ctx)
 	case "kill":
@@ -150,6 +152,17 @@ func (a action) history(ctx context.Context) error {
 		return show.JSON(a.Stdout, history)
 	}
 	return show.History(a.Stdout, history)
+}
+
+func (a action) explain(ctx context.Context) error {
+	explain, err := a.api.Explain(ctx)
+	if err != nil {
+		return err
+	}
+	if a.in.json {
+		return show.JSON(a.Stdout, explain)
+	}
+	return show.Explain(a.Stdout, explain)
 }
 
 func (a action) kill(ctx context.Context) error {

@@ -32,6 +32,8 @@ const usage = `client asks a cluster through its monitors. It takes one action:
   -status              show nodes, groups and monitors, and whether a failover
                        is possible now
   -history             show what happened to the cluster
+  -explain             show for each node whether it can be promoted now, and if
+                       not, why; and what would happen if the primary died
   -kill-primary        end the primary's process as a crash would, and tell who
                        took over
   -kill NAME           end the process of that node as a crash would
@@ -68,6 +70,7 @@ var actionFlags = []struct {
 	{"delete", "KEY"},
 	{"status", ""},
 	{"history", ""},
+	{"explain", ""},
 	{"kill-primary", ""},
 	{"kill", "NAME"},
 }

@@ -94,3 +94,31 @@ var errFull = errors.New("no space left on device")
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+func TestExplain(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, Explain(&out, wire.Explain{Paused: true, Groups: []wire.Explanation{{
+		Primary: "app1", Rule: "steady", When: "the primary is heard", Does: "nothing",
+		IfPrimaryDied: wire.IfPrimaryDied{Candidate: "app2", Loss: "nothing: app2 holds every acknowledged write", CrashedMS: 60, SilentMS: 550},
+		Nodes: []wire.NodeProspect{{Name: "app1", InSync: true, Why: "it is the primary"}, {Name: "app2", InSync: true, CanBePromoted: true}},
+	}}}))
+	require.Equal(t, `automatic failover is paused: -resume ends that
+group 0: primary app1; rule steady: the primary is heard, so: nothing
+
+if app1 died now:
+  app2 would be promoted within 60 ms of a crash, within 550 ms of a silence
+  lost: nothing: app2 holds every acknowledged write
+
+NODE  IN SYNC  CAN BE PROMOTED  WHY NOT
+app1  yes      no               it is the primary
+app2  yes      yes              -
+`, out.String())
+}
+
+func TestExplainNamesWhoIsAwaited(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, Explain(&out, wire.Explain{Groups: []wire.Explanation{{
+		Primary: "app1", IfPrimaryDied: wire.IfPrimaryDied{Reason: "app2 is down: start it again", Loss: "nothing as long as app1 returns"},
+	}}}))
+	require.Contains(t, out.String(), "  nobody would take over: app2 is down: start it again\n")
+}

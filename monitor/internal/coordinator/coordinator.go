@@ -21,7 +21,7 @@ import (
 // Bounds of the shell's waits.
 const (
 	tickEvery     = 10 * time.Millisecond
-	probeDeadline = 100 * time.Millisecond
+	probeDeadline = protocol.ProbeDeadline
 	pushDeadline  = 500 * time.Millisecond
 	applyDeadline = 2 * time.Second
 	killDeadline  = time.Second

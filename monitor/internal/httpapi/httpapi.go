@@ -26,6 +26,8 @@ type Coordinator interface {
 	// Cluster and History describe the present and the past.
 	Cluster() wire.Cluster
 	History() wire.History
+	// Explain says who could take over, and if nobody, why.
+	Explain() (wire.Explain, error)
 	// Kill asks a node to end its process at once.
 	Kill(ctx context.Context, name string) error
 	// Ready returns why the monitor cannot do its work now, or nil.
@@ -79,6 +81,7 @@ func (a *API) routes(proxy, metrics http.Handler) http.Handler {
 
 	r.Get("/v1/cluster", a.cluster)
 	r.Get("/v1/history", a.history)
+	r.Get("/v1/explain", a.explain)
 	r.Post("/v1/nodes/{name}/kill", a.kill)
 
 	r.Get("/livez", live)

@@ -45,6 +45,10 @@ func (c *coordinator) History() wire.History {
 	return wire.History{Cluster: "c1", Events: []protocol.HistoryEvent{{ID: 1, Kind: "founded"}}}
 }
 
+func (c *coordinator) Explain() (wire.Explain, error) {
+	return wire.Explain{Cluster: "c1", Leads: true, Groups: []wire.Explanation{}}, nil
+}
+
 func (c *coordinator) Kill(ctx context.Context, name string) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		return errors.New("the call has no bound")

@@ -23,6 +23,15 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, a.coordinator.History())
 }
 
+func (a *API) explain(w http.ResponseWriter, r *http.Request) {
+	explain, err := a.coordinator.Explain()
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.answer(w, r, explain)
+}
+
 func (a *API) kill(w http.ResponseWriter, r *http.Request) {
 	name, err := nodeName(r)
 	if err != nil {
