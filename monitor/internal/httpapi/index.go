@@ -18,6 +18,7 @@ func endpoints() []endpoint {
 		{"GET PUT DELETE", "/v1/kv/*", "one key"},
 		{"GET", "/v1/cluster", "nodes, groups, monitors and settings now"},
 		{"GET", "/v1/history", "what happened to the cluster"},
+		{"GET", "/v1/explain", "who could take over, and if nobody, why"},
 		{"POST", "/v1/nodes/{name}/kill", "end a node's process at once, as a crash would"},
 		{"GET", "/livez", "200 while the process answers"},
 		{"GET", "/readyz", "200 while this monitor can do its work, else 503 and why"},
