@@ -29,8 +29,9 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	profile := fs.String("profile", "", "`file` with the profile of the map, used when the group is born")
 	fs.IntVar(&o.Priority, "priority", o.Priority, "as a candidate: 0 (never promoted) to 100")
 	fsync := fs.String("fsync", "always", "always, or none: a power cut may then lose acknowledged writes")
-	fs.BoolVar(&o.AllowKill, "allow-kill", o.AllowKill, "answer POST /v1/kill by ending this process at once")
+	fs.BoolVar(&o.AllowKill, "allow-kill", o.AllowKill, "answer POST /v1/kill by ending this process at once, and /v1/freeze by standing still")
 	fs.DurationVar(&o.HeartbeatInterval, "heartbeat-interval", o.HeartbeatInterval, "time between two heartbeats")
+	fs.DurationVar(&o.HandOff, "hand-off", o.HandOff, "how long to hand over before stopping (0s: just stop)")
 	fs.Int64Var(&o.MaxBytes, "max-bytes", o.MaxBytes, "limit of the map in memory, in bytes (0: none)")
 	fs.Int64Var(&o.SnapshotBytes, "snapshot-bytes", o.SnapshotBytes, "journal written between two snapshots, in bytes")
 	fs.BoolVar(&o.Insecure, "insecure", o.Insecure, "allow an address that is not loopback, although nothing is encrypted or asked for")
@@ -56,7 +57,7 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	}
 	var err error
 	o.Log, err = daemon.NewLogger(stderr, *format, *level)
-	o.Kill = crash
+	o.Kill, o.Freeze = crash, daemon.Freeze
 	return o, err
 }
 

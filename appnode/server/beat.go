@@ -33,11 +33,15 @@ func (n *node) beat(ctx context.Context, monitor string) error {
 	ticker := time.NewTicker(n.opts.HeartbeatInterval)
 	defer ticker.Stop()
 	nudge := n.nudges[slices.Index(n.opts.Monitors, monitor)]
-	said := "nothing yet"
+	said, answered := "nothing yet", false
 	for {
 		text := ""
 		if err := n.beatOnce(ctx, monitor); err != nil {
 			text = err.Error()
+		}
+		if now := text == ""; now != answered {
+			n.countAnswering(now)
+			answered = now
 		}
 		if text != said && ctx.Err() == nil {
 			n.tellBeat(monitor, text)
@@ -49,6 +53,14 @@ func (n *node) beat(ctx context.Context, monitor string) error {
 		case <-ticker.C:
 		case <-nudge:
 		}
+	}
+}
+
+func (n *node) countAnswering(one bool) {
+	if one {
+		n.answering.Add(1)
+	} else {
+		n.answering.Add(-1)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"understudy.example/pkg/link"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/wire"
 )
@@ -15,6 +16,8 @@ const maxAssignment = 4 << 20
 // routeInternal adds the paths that monitors and other nodes use.
 func (n *node) routeInternal(m *mux) {
 	m.Post(wire.PathAssign, n.serveAssign)
+	m.Post(wire.PathSeal, n.serveSeal)
+	m.Get(link.Path, n.links.ServeHTTP)
 	m.Get(wire.PathStream, n.withReplica(func(w http.ResponseWriter, r *http.Request) { n.replica.ServeStream(w, r) }))
 	m.Get(wire.PathSnapshot, n.withReplica(func(w http.ResponseWriter, r *http.Request) { n.replica.ServeSnapshot(w, r) }))
 }

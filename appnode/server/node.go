@@ -12,8 +12,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"understudy.example/appnode/internal/datadir"
+	"understudy.example/appnode/internal/httpapi"
 	"understudy.example/appnode/internal/replica"
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/link"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -41,6 +43,11 @@ type node struct {
 	// started; 0: none is.
 	probeSince atomic.Int64
 	started    time.Time
+	// stopping tells that this node hands over what it has, and exits.
+	stopping atomic.Bool
+	// answering counts the monitors whose last answer to a heartbeat came.
+	answering atomic.Int32
+	links     *link.Server // the same interface as on HTTP, for monitors and the client library
 
 	nudges   []chan struct{} // one for each monitor, capacity 1: send a heartbeat now
 	proposal chan protocol.ChangeInSync
@@ -207,6 +214,14 @@ func (n *node) Read(ctx context.Context, level store.Level, at protocol.Position
 	return n.replica.Read(ctx, level, at)
 }
 
+// Watch implements httpapi.Replica.
+func (n *node) Watch(ctx context.Context, since protocol.Position, prefix string) (httpapi.Watcher, error) {
+	if n.replica == nil {
+		return nil, n.corruptError()
+	}
+	return n.replica.Watch(ctx, since, prefix)
+}
+
 // Write implements httpapi.Replica.
 func (n *node) Write(ctx context.Context, req *store.Request) (store.Outcome, error) {
 	if n.replica == nil {
@@ -236,7 +251,7 @@ func (n *node) PrimaryAddress() string {
 func (n *node) Status() wire.Heartbeat {
 	hb := wire.Heartbeat{
 		V: wire.Format, Cluster: n.dir.Cluster(), Name: n.opts.Name, UUID: n.dir.UUID(), Boot: n.dir.Boot(),
-		Address: n.opts.address(), Priority: n.opts.Priority, Sent: time.Now(),
+		Address: n.opts.address(), Priority: n.opts.Priority, Sent: time.Now(), Stopping: n.stopping.Load(),
 	}
 	if n.replica == nil {
 		hb.State = protocol.StateCorrupt

@@ -41,9 +41,14 @@ type Options struct {
 	Network  daemon.Network
 	Files    Files
 	Protocol protocol.ReplicaConfig
-	// Kill ends the process at once, as a crash would.
-	Kill func()
-	Log  zerolog.Logger
+	// Kill ends the process at once, as a crash would, and Freeze has it stand
+	// still for a while.
+	Kill   func()
+	Freeze func(time.Duration) error
+	// HandOff bounds how long a node that is told to stop hands over what it
+	// has; 0: it just stops.
+	HandOff time.Duration
+	Log     zerolog.Logger
 }
 
 // Files is the file system that a node keeps its data in.
@@ -62,6 +67,8 @@ func DefaultOptions() Options {
 		Files:             disk.OS(),
 		Protocol:          protocol.DefaultReplicaConfig(),
 		Kill:              func() {},
+		Freeze:            func(time.Duration) error { return errors.New("this process cannot be frozen") },
+		HandOff:           5 * time.Second,
 		Log:               zerolog.Nop(),
 	}
 }
@@ -85,6 +92,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("heartbeat-interval %s is out of range: 10ms to 10s", o.HeartbeatInterval)
 	case o.SnapshotBytes < 1<<16:
 		return fmt.Errorf("snapshot-bytes %d is too small: at least 65536", o.SnapshotBytes)
+	case o.HandOff < 0 || o.HandOff > time.Minute:
+		return fmt.Errorf("hand-off %s is out of range: 0s (just stop) to 1m", o.HandOff)
 	case o.MaxBytes < 0:
 		return fmt.Errorf("max-bytes %d is negative: 0 means no limit", o.MaxBytes)
 	}

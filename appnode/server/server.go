@@ -16,6 +16,7 @@ import (
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/appnode/internal/replica"
 	"understudy.example/pkg/daemon"
+	"understudy.example/pkg/link"
 	"understudy.example/pkg/protocol"
 )
 
@@ -65,10 +66,12 @@ func runOnce(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	g := daemon.NewGroup(ctx, log)
+	g := daemon.NewGroup(context.WithoutCancel(ctx), log)
+	g.Go("end", n.handOver(ctx, g))
 	g.Go("http", func(ctx context.Context) error {
 		return daemon.Serve(ctx, ln, daemon.HTTPOptions{Handler: handler, Log: log, Grace: grace})
 	})
+	g.Go("links", n.endLinks)
 	if n.replica != nil {
 		g.Go("replica", n.replica.Run)
 	}
@@ -125,11 +128,23 @@ func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
 		}
 	}
 	api := httpapi.New(httpapi.Options{
-		Replica: n, Name: n.opts.Name, AllowKill: n.opts.AllowKill, Kill: n.opts.Kill, Alive: n.alive,
+		Replica: n, Name: n.opts.Name, AllowKill: n.opts.AllowKill, Kill: n.opts.Kill, Freeze: n.opts.Freeze, Alive: n.alive,
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), Log: n.log,
 	})
+	n.links = link.NewServer(api, link.ServerOptions{Log: n.log.With().Str("component", "link").Logger()})
 	n.routeInternal(api)
 	return api, closeJournal, nil
+}
+
+// endLinks gives what is under way on links the same grace as on HTTP.
+func (n *node) endLinks(ctx context.Context) error {
+	<-ctx.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := n.links.Shutdown(ctx); err != nil {
+		n.log.Warn().Err(err).Msg("requests on links were cut at the end")
+	}
+	return nil
 }
 
 func (n *node) newReplica(j *journal.Journal, opened journal.Opened, m *replica.Metrics) (*replica.Replica, error) {

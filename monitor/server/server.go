@@ -40,12 +40,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	defer func() { err = errors.Join(err, m.registry.Close()) }()
-	defer m.proxy.Close()
 	log.Info().Str("address", o.address()).Str("data", o.Data).Msg("monitor starting")
 
 	g := daemon.NewGroup(ctx, log)
 	g.Go("coordinator", m.coordinator.Run)
+	// The proxy carries what is under way for as long as the server gives it.
+	carrying, carried := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go("proxy", func(context.Context) error { return m.proxy.Run(carrying) })
 	g.Go("http", func(ctx context.Context) error {
+		defer carried()
+		defer context.AfterFunc(ctx, m.proxy.Drain)()
 		return daemon.Serve(ctx, ln, daemon.HTTPOptions{
 			Handler: m.api, ConnContext: m.api.ConnContext, ConnState: m.api.ConnState, Log: log, Grace: grace,
 		})
@@ -92,8 +96,7 @@ func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheu
 	}
 	m.coordinator = coordinator.New(coordinator.Options{
 		Name: o.Name, Address: o.address(), Registry: m.registry, Config: o.Protocol, Dial: o.Network.Dial,
-		Retargeted: func() { m.proxy.Retarget() }, Metrics: measures,
-		Log: log.With().Str("component", "coordinator").Logger(),
+		Metrics: measures, Log: log.With().Str("component", "coordinator").Logger(),
 	})
 	m.proxy = proxy.New(proxy.Options{
 		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Registerer: metrics,

@@ -24,9 +24,9 @@ const HeaderSize = 13
 // MaxPayload bounds a frame. A longer one is refused before it is read.
 const MaxPayload = 16 << 20
 
-// ErrTooLong tells that a frame's header claims more than MaxPayload: the peer
-// does not speak this protocol.
-var ErrTooLong = errors.New("frame is longer than 16 MiB")
+// ErrTooLong tells that a frame's header claims more than a frame may hold: the
+// peer does not speak this protocol.
+var ErrTooLong = errors.New("frame is longer than its protocol allows")
 
 // Header is the start of a frame.
 type Header struct {
@@ -61,18 +61,31 @@ func Number(payload []byte) (uint64, error) {
 	return binary.LittleEndian.Uint64(payload), nil
 }
 
+// Retype changes the type of the whole frame that b begins with.
+func Retype(b []byte, t Type) { b[4] = byte(t) }
+
 // Read reads one frame. The payload is read into buf if it has the room, else
 // into a new slice. io.EOF means that the connection ended between frames.
 func Read(r *bufio.Reader, buf []byte) (Header, []byte, error) {
-	var head [HeaderSize]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	return ReadUpTo(r, buf, MaxPayload)
+}
+
+// ReadUpTo is [Read] for a protocol whose payloads have at most limit bytes. A
+// longer one is refused with ErrTooLong before it is read.
+func ReadUpTo(r *bufio.Reader, buf []byte, limit int) (Header, []byte, error) {
+	head, err := r.Peek(HeaderSize)
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(head) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
 		return Header{}, nil, err
 	}
 	length := binary.LittleEndian.Uint32(head[:4])
-	if length > MaxPayload {
+	if uint64(length) > uint64(limit) {
 		return Header{}, nil, ErrTooLong
 	}
 	h := Header{Type: Type(head[4]), Epoch: protocol.Epoch(binary.LittleEndian.Uint64(head[5:])), Length: int(length)}
+	_, _ = r.Discard(HeaderSize) // cannot fail: it is buffered
 	if cap(buf) < h.Length {
 		buf = make([]byte, h.Length)
 	}

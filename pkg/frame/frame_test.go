@@ -56,6 +56,21 @@ func TestFrameTooLongIsRefusedUnread(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLong)
 }
 
+func TestFrameOverItsProtocolsLimitIsRefused(t *testing.T) {
+	b := Append(nil, 3, 7, []byte("records"))
+	_, _, err := ReadUpTo(bufio.NewReader(bytes.NewReader(b)), nil, 6)
+	require.ErrorIs(t, err, ErrTooLong)
+	_, payload, err := ReadUpTo(bufio.NewReader(bytes.NewReader(b)), nil, 7)
+	require.NoError(t, err)
+	require.Equal(t, "records", string(payload))
+}
+
+func TestRetype(t *testing.T) {
+	b := Append(nil, 3, 7, []byte("records"))
+	Retype(b, 9)
+	require.Equal(t, Append(nil, 9, 7, []byte("records")), b)
+}
+
 func TestNumberOfAnotherLength(t *testing.T) {
 	_, err := Number([]byte("seven b"))
 	require.ErrorContains(t, err, "7 bytes")

@@ -24,6 +24,7 @@ const (
 	TooLarge           Code = "too_large"
 	PreconditionFailed Code = "precondition_failed"
 	IDReused           Code = "id_reused"
+	SessionExpired     Code = "session_expired"
 	SpansGroups        Code = "spans_groups"
 	NotPrimary         Code = "not_primary"
 	Fenced             Code = "fenced"
@@ -68,6 +69,7 @@ var meanings = map[Code]Meaning{
 	TooLarge:           {http.StatusRequestEntityTooLarge, false, ExitFailed, "the request is over a limit"},
 	PreconditionFailed: {http.StatusPreconditionFailed, false, ExitRefused, "the condition does not hold"},
 	IDReused:           {http.StatusUnprocessableEntity, false, ExitRefused, "the request id was used for another request"},
+	SessionExpired:     {http.StatusConflict, false, ExitRefused, "the group no longer remembers this session of requests"},
 	SpansGroups:        {http.StatusUnprocessableEntity, false, ExitRefused, "the request spans several groups"},
 	NotPrimary:         {http.StatusServiceUnavailable, true, ExitUnavailable, "this node is not the primary"},
 	Fenced:             {http.StatusServiceUnavailable, true, ExitUnavailable, "this node has been deposed"},
@@ -105,6 +107,9 @@ type Error struct {
 	Code       Code
 	Detail     string
 	RetryAfter time.Duration // 0: none
+	// Key is what a write whose outcome is unknown is asked again with, as its
+	// Idempotency-Key; "" if it had no id.
+	Key string
 }
 
 // Errorf makes an [Error].
@@ -131,18 +136,31 @@ type Body struct {
 	Code      Code   `json:"code"`
 	Retryable bool   `json:"retryable"`
 	Detail    string `json:"detail"`
+	Key       string `json:"key,omitempty"`
 }
 
 // ContentType is the media type of an error answer.
 const ContentType = "application/problem+json"
 
+// BodyOf returns the JSON form of err. One without a code reads as internal.
+func BodyOf(err error) Body {
+	e := errorOf(err)
+	m := e.Code.Meaning()
+	return Body{
+		Type: "about:blank", Title: m.Title, Status: m.Status, Code: e.Code, Retryable: m.Retryable, Detail: e.Detail, Key: e.Key,
+	}
+}
+
+func errorOf(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: "internal", Detail: err.Error()}
+}
+
 // Write answers a request with err. An error without a code is answered 500.
 func Write(w http.ResponseWriter, err error) {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		e = &Error{Code: "internal", Detail: err.Error()}
-	}
-	m := e.Code.Meaning()
+	e := errorOf(err)
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
@@ -150,10 +168,9 @@ func Write(w http.ResponseWriter, err error) {
 		// Whole seconds, rounded up: the header knows no smaller unit.
 		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	w.WriteHeader(m.Status)
-	_ = json.NewEncoder(w).Encode(Body{ // the peer may be gone: there is nobody left to tell
-		Type: "about:blank", Title: m.Title, Status: m.Status, Code: e.Code, Retryable: m.Retryable, Detail: e.Detail,
-	})
+	body := BodyOf(e)
+	w.WriteHeader(body.Status)
+	_ = json.NewEncoder(w).Encode(body) // the peer may be gone: there is nobody left to tell
 }
 
 // maxRetryAfter bounds, in seconds, the wait that a server may ask for.
@@ -169,7 +186,7 @@ func Parse(status int, header http.Header, body []byte) *Error {
 		}
 		return &Error{Code: "http_" + Code(strconv.Itoa(status)), Detail: fmt.Sprintf("the server answered %d: %s", status, body)}
 	}
-	e := &Error{Code: b.Code, Detail: b.Detail}
+	e := &Error{Code: b.Code, Detail: b.Detail, Key: b.Key}
 	if s, err := strconv.Atoi(header.Get("Retry-After")); err == nil && s > 0 && s <= maxRetryAfter {
 		e.RetryAfter = time.Duration(s) * time.Second
 	}

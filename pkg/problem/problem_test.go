@@ -13,7 +13,7 @@ import (
 
 // documented is the list of codes of the client API's documentation.
 var documented = []Code{
-	"bad_request", "not_updatable", "too_large", "precondition_failed", "id_reused", "spans_groups",
+	"bad_request", "not_updatable", "too_large", "precondition_failed", "id_reused", "session_expired", "spans_groups",
 	"not_primary", "fenced", "no_primary", "too_few_copies", "disk_full", "overloaded", "outcome_unknown",
 	"compacted", "history_lost", "would_lose_data", "stale_version", "wrong_cluster", "duplicate_node",
 	"registry_behind", "forbidden", "unsupported_version",
@@ -87,10 +87,11 @@ func TestWriteThenParse(t *testing.T) {
 	}{
 		"coded":       {Errorf(TooFewCopies, "1 of 2"), 503, &Error{Code: TooFewCopies, Detail: "1 of 2"}, ""},
 		"wrapped":     {fmt.Errorf("get: %w", Errorf(Compacted, "gone")), 410, &Error{Code: Compacted, Detail: "gone"}, ""},
-		"retry after": {&Error{Overloaded, "busy", 3 * time.Second}, 503, &Error{Overloaded, "busy", 3 * time.Second}, "3"},
-		"rounded up":  {&Error{Overloaded, "busy", 1200 * time.Millisecond}, 503, &Error{Overloaded, "busy", 2 * time.Second}, "2"},
+		"retry after": {&Error{Code: Overloaded, Detail: "busy", RetryAfter: 3 * time.Second}, 503, &Error{Code: Overloaded, Detail: "busy", RetryAfter: 3 * time.Second}, "3"},
+		"rounded up":  {&Error{Code: Overloaded, Detail: "busy", RetryAfter: 1200 * time.Millisecond}, 503, &Error{Code: Overloaded, Detail: "busy", RetryAfter: 2 * time.Second}, "2"},
 		"no code":     {errors.New("broken"), 500, &Error{Code: "internal", Detail: "broken"}, ""},
 		"of no list":  {Errorf("other", "odd"), 500, &Error{Code: "other", Detail: "odd"}, ""},
+		"with a key":  {&Error{Code: OutcomeUnknown, Detail: "cut", Key: "k 1"}, 504, &Error{Code: OutcomeUnknown, Detail: "cut", Key: "k 1"}, ""},
 		"escaped":     {Errorf(BadRequest, "\"<\x00é"), 400, &Error{Code: BadRequest, Detail: "\"<\x00é"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

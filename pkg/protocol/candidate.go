@@ -10,7 +10,7 @@ import (
 // choose returns who may take over now: an in-sync replica with a healthy disk
 // that was just heard, by priority, then position, then name. Without one it
 // returns a sentence that names who is waited for. A primary that has started
-// anew is cold, and comes last.
+// anew is cold, and comes last; who is about to go comes after everybody else.
 func (s *situation) choose(includePrimary bool) (*watch, string) {
 	var ready []*watch
 	var awaited []string
@@ -28,9 +28,6 @@ func (s *situation) choose(includePrimary bool) (*watch, string) {
 		}
 		ready = append(ready, w)
 	}
-	if stay := slices.DeleteFunc(slices.Clone(ready), func(w *watch) bool { return s.rec.IsLeaving(w.entry.UUID) }); len(stay) > 0 {
-		ready = stay
-	}
 	if len(ready) == 0 {
 		return nil, s.awaiting(awaited)
 	}
@@ -40,6 +37,7 @@ func (s *situation) choose(includePrimary bool) (*watch, string) {
 
 func (s *situation) compare(a, b *watch) int {
 	return cmp.Or(
+		cmp.Compare(s.going(a), s.going(b)),
 		cmp.Compare(s.cold(a), s.cold(b)),
 		-cmp.Compare(a.entry.Priority, b.entry.Priority),
 		-a.report.group(s.id).Position.Compare(b.report.group(s.id).Position),
@@ -52,6 +50,45 @@ func (s *situation) cold(w *watch) int {
 		return 1
 	}
 	return 0
+}
+
+// going grades how soon a replica will be gone: a stopping one may serve for a
+// moment, and the registry takes a leaving one only where nobody else is left.
+func (s *situation) going(w *watch) int {
+	switch {
+	case s.rec.IsLeaving(w.entry.UUID) || w.entry.Maintenance:
+		return 2
+	case w.report.Stopping:
+		return 1
+	}
+	return 0
+}
+
+// reluctant says why a replica is promoted only where nobody else is left, or
+// nothing.
+func (s *situation) reluctant(w *watch) string {
+	switch {
+	case w.entry.Maintenance:
+		return w.name + " is in maintenance: end that with client -maintenance " + w.name + "=off"
+	case w.report.Stopping:
+		return w.name + " is stopping: start it again"
+	case s.rec.IsLeaving(w.entry.UUID):
+		return w.name + " is leaving the in-sync set"
+	}
+	return ""
+}
+
+// heir returns who may take over from a primary that is well: a candidate that is
+// there to stay. Without one it says why.
+func (s *situation) heir() (*watch, string) {
+	w, why := s.choose(false)
+	if w != nil {
+		why = s.reluctant(w)
+	}
+	if why != "" {
+		return nil, why
+	}
+	return w, ""
 }
 
 // why returns what keeps an in-sync replica from taking over, as a sentence
@@ -75,8 +112,6 @@ func (s *situation) why(u UUID, w *watch) string {
 		return w.name + " waits for its disk: check it"
 	case w.report.DiskFull:
 		return w.name + " has a full disk: make room on it"
-	case w.entry.Maintenance:
-		return w.name + " is in maintenance: end that with client -maintenance " + w.name + "=off"
 	case w.entry.Priority == 0:
 		return w.name + " has priority 0, so it is never promoted"
 	}
@@ -95,13 +130,14 @@ type Prospect struct {
 	Candidate string // empty: none
 	Reason    string // why not, and what would end it
 	Rule      string // the rule that applies now
+	Planned   string // the planned change that is under way or wanted; empty: none
 }
 
 // Prospect returns what would happen if the primary of a group died now, or,
 // while it cannot serve, what a takeover waits for.
 func (m *Monitor) Prospect(id GroupID, now time.Time) Prospect {
 	s := m.situation(id, now)
-	p := Prospect{Rule: s.g.rule, Reason: s.g.refusal}
+	p := Prospect{Rule: s.g.rule, Reason: s.g.refusal, Planned: s.planned()}
 	if p.Reason != "" {
 		return p
 	}

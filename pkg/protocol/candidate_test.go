@@ -40,6 +40,19 @@ func TestOrderOfCandidates(t *testing.T) {
 		{"not who has a full disk", func(d *desk) { d.nodes["B"].DiskFull = true }, "C"},
 		{"not who is in maintenance, and so leaves", func(d *desk) { require.Nil(d.t, d.applies(maintenance("B", true))) }, "C"},
 		{"not who is leaving", func(d *desk) { require.Nil(d.t, d.applies(members(d.reg.Groups[0].Version, "A", "C"))) }, "C"},
+		{"who is in maintenance, if there is no other", func(d *desk) {
+			require.Nil(d.t, d.applies(maintenance("B", true)))
+			d.silent["C"] = true
+		}, "B"},
+		{"who is in maintenance, if the other cannot", func(d *desk) {
+			require.Nil(d.t, d.applies(maintenance("B", true)))
+			d.nodes["C"].DiskFull = true
+		}, "B"},
+		{"not who is stopping", func(d *desk) { d.nodes["B"].Stopping, d.keep = true, true }, "C"},
+		{"who is stopping, before who is in maintenance", func(d *desk) {
+			require.Nil(d.t, d.applies(maintenance("B", true)))
+			d.nodes["C"].Stopping, d.keep = true, true
+		}, "C"},
 		{"who is leaving, if there is no other", func(d *desk) {
 			require.Nil(d.t, d.applies(members(d.reg.Groups[0].Version, "A", "C")))
 			d.silent["C"] = true
@@ -49,6 +62,7 @@ func TestOrderOfCandidates(t *testing.T) {
 			d := at(t, born(t, "A", "B", "C").reg)
 			c.arrange(d)
 			d.passes(time.Second)
+			d.keep = false
 			require.Empty(t, d.promotions())
 			require.Equal(t, string(c.to), d.m.Prospect(0, d.now).Candidate, "what is said beforehand")
 			d.crashes("A")
@@ -72,7 +86,6 @@ func TestRefusalsNameWhoIsAwaited(t *testing.T) {
 		{"full", []UUID{"A", "B"}, func(d *desk) { d.nodes["B"].DiskFull = true }, []string{"B has a full disk"}},
 		{"stalled", []UUID{"A", "B"}, func(d *desk) { d.nodes["B"].DiskAge = time.Minute }, []string{"B waits for its disk"}},
 		{"failed", []UUID{"A", "B"}, func(d *desk) { d.nodes["B"].DiskFailed = "EIO" }, []string{"B has given up its disk (EIO)"}},
-		{"maintenance", []UUID{"A", "B"}, func(d *desk) { require.Nil(d.t, d.applies(maintenance("B", true))) }, []string{"client -maintenance B=off"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := at(t, born(t, c.inSync...).reg)

@@ -74,11 +74,39 @@ func TestEmptyDirectoryOfADownNodeIsTaken(t *testing.T) {
 	d.silent["B"] = true
 	d.passes(600 * ms)
 	require.True(t, d.down("B"))
-	newcomer := NodeReport{Cluster: "c-1", Name: "B", UUID: "B2", Boot: boot(1), Address: "B:1", Priority: 50}
+	newcomer := NodeReport{Cluster: "c-1", Name: "B", UUID: "B2", Boot: boot(1), Address: "elsewhere:1", Priority: 50}
+	d.nodes["B"] = &newcomer
+	delete(d.silent, "B")
 	require.Nil(t, d.m.Heard(newcomer, d.now))
+	require.Equal(t, "elsewhere:1", d.m.out[len(d.m.out)-1].Address, "it answers for itself")
 	d.carryOut()
 	require.Equal(t, UUID("B2"), d.reg.Nodes["B"].UUID)
 	require.Equal(t, []UUID{"A", "B"}, d.reg.Groups[0].InSync)
+}
+
+// B is frozen when a late word comes of an empty directory that it had before, and
+// that nobody registered. It must not be locked out by a process that is gone.
+func TestLateWordOfAnUnregisteredDirectoryLocksNobodyOut(t *testing.T) {
+	for name, gone := range map[string]func(d *desk){
+		"nobody answers":  func(d *desk) { d.silent["B"] = true },
+		"nobody is there": func(d *desk) { d.refusing["B"] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := at(t, born(t, "A", "B").reg)
+			gone(d)
+			d.passes(600 * ms)
+			require.True(t, d.down("B"))
+			late := NodeReport{Cluster: "c-1", Name: "B", UUID: "B0", Boot: boot(1), Address: "B:1", Priority: 50}
+			require.Nil(t, d.m.Heard(late, d.now))
+			d.carryOut()
+			d.passes(time.Second)
+			delete(d.silent, "B")
+			delete(d.refusing, "B")
+			d.passes(200 * ms)
+			require.Equal(t, UUID("B"), d.reg.Nodes["B"].UUID)
+			require.False(t, d.down("B"))
+		})
+	}
 }
 
 func TestLateWordOfAReplacedBootIsRefused(t *testing.T) {

@@ -15,6 +15,8 @@ type Command struct {
 	ChangeInSync  *ChangeInSync   `json:"change_in_sync,omitempty"`
 	SetMembers    *SetMembers     `json:"set_members,omitempty"`
 	SetMaintained *SetMaintenance `json:"set_maintenance,omitempty"`
+	Leave         *Leave          `json:"leave,omitempty"`
+	Override      *Override       `json:"override,omitempty"`
 	SetConfig     *SetConfig      `json:"set_config,omitempty"`
 	Note          *HistoryEvent   `json:"note,omitempty"`
 }
@@ -46,7 +48,10 @@ type Promote struct {
 	Version Version     `json:"version"`
 	Primary ReplicaBoot `json:"primary"`
 	Down    []UUID      `json:"down,omitempty"`
-	Reason  string      `json:"reason"`
+	// Unfit names the others that cannot be promoted, though they are not down: a
+	// leaving replica is taken only where nobody else is left.
+	Unfit  []UUID `json:"unfit,omitempty"`
+	Reason string `json:"reason"`
 }
 
 // ChangeInSync replaces the in-sync set. Only the primary of the record asks
@@ -75,9 +80,36 @@ type SetMaintenance struct {
 	On   bool   `json:"on"`
 }
 
+// Leave marks a node that is stopping as leaving wherever it is in sync and not
+// the primary. The mark ends with its removal, or with its next boot. Asked again
+// it changes nothing.
+type Leave struct {
+	Node string `json:"node"`
+	UUID UUID   `json:"uuid"`
+	Boot Boot   `json:"boot"`
+}
+
+// Override makes a replica outside the in-sync set the primary of the next epoch,
+// alone in the set: what it does not hold is lost. Only an operator decides that,
+// by name, and it stays in the history.
+type Override struct {
+	Group   GroupID     `json:"group"`
+	Version Version     `json:"version"`
+	Primary ReplicaBoot `json:"primary"`
+	Reason  string      `json:"reason"`
+	By      string      `json:"by"`
+	// LossExpected says what is lost as far as it is known, and LastHeard when the
+	// old primary was last heard, by the deciding monitor's wall clock: zero if it
+	// never was. Both are for people.
+	LossExpected string    `json:"loss_expected"`
+	LastHeard    time.Time `json:"last_heard,omitzero"`
+}
+
 // SetConfig replaces the settings.
 type SetConfig struct {
 	Settings Settings `json:"settings"`
+	// Over is what the settings were when this was decided; nil: whatever they are.
+	Over *Settings `json:"over,omitempty"`
 }
 
 // Refusal is why the registry did not apply a command: a code from a closed

@@ -27,6 +27,8 @@ type desk struct {
 	proposed []Command
 	story    []MonitorEffect
 	finished []Failover
+	seals    []MonitorEffect
+	ended    []MonitorEffect // orders
 	rules    map[string]bool
 }
 
@@ -61,7 +63,7 @@ func deskOf(t *testing.T, reg Registry) *desk {
 }
 
 func (d *desk) forget() {
-	d.probed, d.proposed, d.story, d.finished = nil, nil, nil, nil
+	d.probed, d.proposed, d.story, d.finished, d.seals, d.ended = nil, nil, nil, nil, nil, nil
 }
 
 func (d *desk) carryOut() {
@@ -84,6 +86,10 @@ func (d *desk) carryOut() {
 				d.story = append(d.story, e)
 			case MonitorFailover:
 				d.finished = append(d.finished, e.Report)
+			case MonitorSeal:
+				d.seals = append(d.seals, e)
+			case MonitorOrderDone:
+				d.ended = append(d.ended, e)
 			}
 		}
 	}

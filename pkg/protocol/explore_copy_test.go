@@ -38,14 +38,14 @@ func TestExplorationKnowsEveryField(t *testing.T) {
 		fields int
 	}{
 		{Replica{}, 15},
-		{reign{}, 10},
+		{reign{}, 11},
 		{peer{}, 16},
 		{asked{}, 4},
 		{follow{}, 4},
 		{rounds{}, 2},
 		{appendTimes{}, 1},
 		{slowness{}, 3},
-		{GroupRecord{}, 8},
+		{GroupRecord{}, 10},
 		{NodeEntry{}, 7},
 		{Registry{}, 6},
 	} {

@@ -121,7 +121,7 @@ func (s *spot) notes(i int, e Effect) {
 				w.broken, w.deaf, w.up = true, true, nil
 			}
 		}
-	case EffectLog, EffectServe:
+	case EffectLog, EffectServe, EffectSealed, EffectReopen:
 	case EffectEndRole, EffectPersistEpoch, EffectSettle, EffectBeginReign, EffectBeginFollow:
 		s.machine(i).work = append(s.machine(i).work, e)
 	}
@@ -146,7 +146,7 @@ func (s *spot) works(i int) {
 		m.lead, m.told = e.Epoch, m.last().Seq
 		s.ledger.begins(m)
 		s.appends(i)
-	case EffectBeginFollow, EffectServe, EffectPropose, EffectDropPeer, EffectLog:
+	case EffectBeginFollow, EffectServe, EffectPropose, EffectDropPeer, EffectLog, EffectSealed, EffectReopen:
 	}
 }
 

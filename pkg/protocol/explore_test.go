@@ -133,8 +133,10 @@ func (x *exploration) found(at reached, mv move, end *spot) {
 //
 // A process that dies is started at once, and is as good as dead until something
 // reaches it. A crash keeps the whole unsynced tail or none of it. A standby's
-// reads are not explored, nor members that change and nodes in maintenance: the
-// simulation has them.
+// reads are not explored, nor members that change, nodes in maintenance and leaving
+// ones: the simulation has them. Seals are not, for they only have a primary wait,
+// and the monitor promotes here at any moment; nor are overrides, which give up
+// what is promised.
 //
 // The scope "every step" takes apart all that a crash or a late message may fall
 // between. The others do at once what commutes with what the rest of the group may

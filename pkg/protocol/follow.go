@@ -42,6 +42,11 @@ var ErrOldConnection = errors.New("the connection has been replaced")
 // what this replica knows to be committed. Nothing is cut: somebody must look.
 var ErrWouldUndo = errors.New("the primary's history would undo committed records")
 
+// ErrHistoryLost tells that an override has given the group another history, which
+// lacks records that this replica knows to be committed. Its directory is to be set
+// aside as it is, and the replica to begin anew, empty and under another uuid.
+var ErrHistoryLost = errors.New("the history of this replica was given up by an override")
+
 // Dialled begins a new connection to the primary: from here on nothing of an
 // earlier one has an effect.
 func (r *Replica) Dialled(conn ConnID) (Hello, error) {
@@ -62,6 +67,9 @@ func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {
 	if err := r.current(conn, epoch); err != nil {
 		return err
 	}
+	if part < r.commit && r.overridden() {
+		return fmt.Errorf("histories part after %d and %d was committed, before the override of epoch %d: %w", part, r.commit, r.record.OverrideEpoch, ErrHistoryLost)
+	}
 	if part < r.commit {
 		return fmt.Errorf("histories part after %d and %d is committed: %w", part, r.commit, ErrWouldUndo)
 	}
@@ -71,6 +79,12 @@ func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {
 	r.follow.welcomed, r.follow.matched = true, part
 	r.deposed = false
 	return nil
+}
+
+// overridden tells whether an override may have given up committed records of this
+// history: it ends before the override, and the replica has not been in sync since.
+func (r *Replica) overridden() bool {
+	return r.record.OverrideEpoch > r.last.Epoch && !r.record.IsInSync(r.me.UUID)
 }
 
 func (r *Replica) current(conn ConnID, epoch Epoch) error {

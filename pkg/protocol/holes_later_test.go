@@ -102,6 +102,7 @@ func TestHoleMarksThatNeverEnd(t *testing.T) {
 	c.commits(a, a.asksFor("A"))
 	require.Empty(t, c.group().Leaving, "the mark goes with the removal")
 	c.does(maintenance("B", false))
+	a.takes(c.group())
 	a.answersFor(1, 1100*ms)
 	c.commits(a, a.asksFor("A", "B"))
 

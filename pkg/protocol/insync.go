@@ -45,6 +45,8 @@ func (r *Replica) whyRemove(p *peer, now time.Time) string {
 	switch {
 	case !r.record.IsMember(p.uuid):
 		return "it is no member any more"
+	case r.record.IsHeldOut(p.uuid):
+		return "it is held out for maintenance"
 	case r.record.IsLeaving(p.uuid):
 		return "it is leaving"
 	case r.record.IsDown(p.uuid) && !p.ever:
@@ -69,10 +71,11 @@ func later(a, b time.Time) time.Time {
 }
 
 // mayEnter tells whether a standby outside the set is near enough to enter the
-// view, and enters it.
+// view, and enters it. None enters a sealed primary's: its record would end the
+// seal.
 func (r *Replica) mayEnter(p *peer, now time.Time) bool {
 	if !r.reign.serving || p.conn == 0 || p.trouble != "" || p.durable == 0 || p.behind > r.cfg.EnterBytes ||
-		!r.record.IsMember(p.uuid) || r.record.IsLeaving(p.uuid) || r.pendingAdd(p.uuid) || now.Before(p.outUntil) {
+		r.Sealed() || !r.record.MayAdd(p.uuid) || r.pendingAdd(p.uuid) || now.Before(p.outUntil) {
 		return false
 	}
 	p.entering, p.enteredAt = true, now

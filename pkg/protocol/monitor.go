@@ -24,6 +24,15 @@ type MonitorConfig struct {
 	// SleptAfter is the gap between two ticks after which the monitor counts
 	// as having slept, and re-learns before it judges.
 	SleptAfter time.Duration
+	// SwitchoverWithin bounds a planned change of the primary: afterwards it is
+	// given up, and the sealed primary reopens by itself.
+	SwitchoverWithin time.Duration
+	// SwitchoverAgain to SwitchoverAgainMax is the pause after a switchover that
+	// failed and that nobody ordered, doubling each time.
+	SwitchoverAgain, SwitchoverAgainMax time.Duration
+	// OverrideGuard is for how long the old primary must not have been heard before
+	// an override does without the word that it is stopped.
+	OverrideGuard time.Duration
 }
 
 // DefaultMonitorConfig returns the bounds that the promises are stated for.
@@ -35,6 +44,10 @@ func DefaultMonitorConfig() MonitorConfig {
 		TakeOver:     2 * time.Second,
 		ProposeAgain: 500 * time.Millisecond,
 		SleptAfter:   150 * time.Millisecond,
+
+		SwitchoverWithin: 3 * time.Second,
+		SwitchoverAgain:  time.Second, SwitchoverAgainMax: time.Minute,
+		OverrideGuard: time.Minute,
 	}
 }
 
@@ -48,6 +61,7 @@ type NodeReport struct {
 	Address    string
 	Priority   int
 	State      State
+	Stopping   bool // it hands over what it has, and exits
 	DiskFull   bool
 	DiskFailed string        // why the node gave its disk up
 	DiskAge    time.Duration // age of its oldest append that the disk has not answered
@@ -99,8 +113,13 @@ const (
 	MonitorPropose
 	// MonitorLog tells the story: Text, about Node.
 	MonitorLog
-	// MonitorFailover tells that a failover is complete: Report.
+	// MonitorFailover tells that a change of the primary is complete: Report.
 	MonitorFailover
+	// MonitorSeal asks the primary Node at Address to seal Epoch for replica To, and
+	// reports by SealAnswered with the same Order.
+	MonitorSeal
+	// MonitorOrderDone tells how Order ended: by Report, or, given up, by Text.
+	MonitorOrderDone
 )
 
 // MonitorEffect is one thing for the monitor's shell to do.
@@ -117,6 +136,9 @@ type MonitorEffect struct {
 	Retry   int // of Retries, for the retry messages
 	Retries int
 	Report  Failover
+	Order   uint64
+	Epoch   Epoch
+	To      UUID
 }
 
 // LogLevel grades what the monitor tells.
@@ -128,42 +150,6 @@ const (
 	LogWarn
 	LogError
 )
-
-// Failover is the measured story of one change of the primary. Times are the
-// deciding monitor's.
-type Failover struct {
-	Group     GroupID
-	Epoch     Epoch // the new one
-	From, To  string
-	Cause     string
-	LastHeard time.Time // last sign of life of the old primary
-	Suspected time.Time
-	Declared  time.Time
-	Committed time.Time
-	Accepted  time.Time // the candidate was heard in the new epoch
-	Serving   time.Time
-}
-
-// Timeline returns the milliseconds from the last sign of life to each step
-// that was seen.
-func (f Failover) Timeline() map[string]float64 {
-	out := map[string]float64{}
-	for _, s := range []struct {
-		name string
-		at   time.Time
-	}{
-		{"suspected", f.Suspected},
-		{"declared", f.Declared},
-		{"committed", f.Committed},
-		{"accepted", f.Accepted},
-		{"serving", f.Serving},
-	} {
-		if !s.at.IsZero() {
-			out[s.name] = float64(s.at.Sub(f.LastHeard).Microseconds()) / 1000
-		}
-	}
-	return out
-}
 
 // Monitor is the state machine of one monitor: it watches nodes and decides,
 // by the rules of [Rules], what is asked of the registry. It is not safe for
@@ -178,6 +164,7 @@ type Monitor struct {
 	// firstHeard is when this monitor first heard a node.
 	firstHeard time.Time
 	probes     uint64
+	orders     uint64
 	lastTick   time.Time
 	out        []MonitorEffect
 }
@@ -187,6 +174,9 @@ type groupWatch struct {
 	rule     string // that applied last
 	refusal  string // why the last wish to promote was refused
 	failover *Failover
+	plan     *plan
+	retry    retry
+	wanting  string // why a wanted switchover waits, as told last
 	// proposed and proposedOn: a command that was decided on a version waits
 	// for its outcome.
 	proposed   time.Time

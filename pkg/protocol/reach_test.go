@@ -33,6 +33,23 @@ func TestEveryAssignedRoleIsReachedFromEveryOther(t *testing.T) {
 			require.True(t, s.r.Serving())
 			return s
 		}},
+		{"sealed primary", func(t *testing.T) *scene {
+			t.Helper()
+			s := settled(of("A", 1), "A", "B")(t)
+			s.writes(1)
+			s.connects(1, "B")
+			s.acks(1, s.r.Last().Seq)
+			s.seals("B")
+			return s
+		}},
+		{"standby in maintenance", func(t *testing.T) *scene {
+			t.Helper()
+			s := settled(of("B", 1), "B")(t)
+			r := rec(11, 3, of("B", 1), "B")
+			r.HeldOut = []UUID{"A"}
+			s.takes(r)
+			return s
+		}},
 		{"primary that does not serve yet", settled(of("A", 1), "A", "B")},
 		{"standby in sync", settled(of("B", 1), "A", "B")},
 		{"standby that catches up", settled(of("B", 1), "B")},
@@ -69,6 +86,11 @@ func TestEveryAssignedRoleIsReachedFromEveryOther(t *testing.T) {
 			r.Members = []UUID{"B", "C"}
 			return r
 		}, RoleNone, StateSpare},
+		{"maintenance", func() GroupRecord {
+			r := rec(20, 4, of("C", 1), "C")
+			r.HeldOut = []UUID{"A"}
+			return r
+		}, RoleStandby, StateMaintenance},
 		{"its own older boot", func() GroupRecord { return rec(20, 4, of("A", 0), "A") }, RoleNone, StateStarting},
 	}
 	for _, from := range places {

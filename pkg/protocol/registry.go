@@ -74,6 +74,10 @@ func (g Registry) Apply(c Command) (Registry, *Refusal) {
 		return g.setMembers(*c.SetMembers, c.At)
 	case c.SetMaintained != nil:
 		return g.setMaintenance(*c.SetMaintained, c.At)
+	case c.Leave != nil:
+		return g.leave(*c.Leave, c.At)
+	case c.Override != nil:
+		return g.override(*c.Override, c.At)
 	case c.SetConfig != nil:
 		return g.setConfig(*c.SetConfig, c.At)
 	case c.Note != nil:
@@ -201,19 +205,8 @@ func (g Registry) replaceMember(old, now UUID) Registry {
 	return g
 }
 
-// endLeaving clears the leaving mark of a replica that has started anew.
-func (g Registry) endLeaving(u UUID) Registry {
-	for id, r := range g.Groups {
-		if i := slices.Index(r.Leaving, u); i >= 0 && r.IsMember(u) {
-			r = r.clone()
-			r.Leaving = slices.Delete(r.Leaving, i, i+1)
-			g = g.withGroup(id, r)
-		}
-	}
-	return g
-}
-
-// withGroup stores r under the next version.
+// withGroup stores r under the next version. Whoever is in maintenance is held out
+// of it, and leaves the set where it is in it.
 func (g Registry) withGroup(id GroupID, r GroupRecord) Registry {
 	g.Groups = maps.Clone(g.Groups)
 	if g.Groups == nil {
@@ -221,7 +214,7 @@ func (g Registry) withGroup(id GroupID, r GroupRecord) Registry {
 	}
 	r.Group = id
 	r.Version = g.Groups[id].Version + 1
-	g.Groups[id] = r
+	g.Groups[id] = g.withHeldOut(r)
 	return g
 }
 
@@ -267,11 +260,11 @@ func (g Registry) promote(c Promote, at time.Time) (Registry, *Refusal) {
 	return g.note(HistoryEvent{Kind: kind, Group: c.Group, Epoch: r.Epoch, Version: g.Groups[c.Group].Version, Node: node.Name, Detail: c.Reason}, at), nil
 }
 
-// hasOther tells whether a replica that is neither leaving nor held for dead
-// could be promoted instead.
+// hasOther tells whether a replica that is neither leaving nor held for dead or
+// unfit could be promoted instead.
 func (c Promote) hasOther(r GroupRecord) bool {
 	return slices.ContainsFunc(r.InSync, func(u UUID) bool {
-		return u != c.Primary.UUID && !r.IsLeaving(u) && !slices.Contains(c.Down, u)
+		return u != c.Primary.UUID && !r.IsLeaving(u) && !slices.Contains(c.Down, u) && !slices.Contains(c.Unfit, u)
 	})
 }
 
@@ -289,8 +282,8 @@ func (g Registry) changeInSync(c ChangeInSync, at time.Time) (Registry, *Refusal
 		return g, refuse(RefuseBadRequest, "the in-sync set names a replica twice")
 	}
 	for _, u := range c.InSync {
-		if !r.IsInSync(u) && (!r.IsMember(u) || r.IsLeaving(u)) {
-			return g, refuse(RefuseBadRequest, "%s is not a member of group %d, or is leaving it", u, c.Group)
+		if !r.IsInSync(u) && !r.MayAdd(u) {
+			return g, refuse(RefuseBadRequest, "%s is not a member of group %d, is leaving it or is held out of it", u, c.Group)
 		}
 	}
 	before := r
@@ -340,7 +333,7 @@ func (g Registry) setMembers(c SetMembers, at time.Time) (Registry, *Refusal) {
 	r.Members = slices.Clone(c.Members)
 	r.Leaving = nil
 	for _, u := range r.InSync {
-		if n, ok := g.NodeOf(u); !r.IsMember(u) || (ok && n.Maintenance) {
+		if !r.IsMember(u) {
 			r.Leaving = append(r.Leaving, u)
 		}
 	}
@@ -348,31 +341,10 @@ func (g Registry) setMembers(c SetMembers, at time.Time) (Registry, *Refusal) {
 	return g.note(HistoryEvent{Kind: "members", Group: c.Group, Epoch: r.Epoch, Version: g.Groups[c.Group].Version, Detail: c.Reason}, at), nil
 }
 
-func (g Registry) setMaintenance(c SetMaintenance, at time.Time) (Registry, *Refusal) {
-	n, ok := g.Nodes[c.Node]
-	if !ok {
-		return g, refuse(RefuseBadRequest, "no node is named %q", c.Node)
-	}
-	n.Maintenance = c.On
-	g.Nodes = maps.Clone(g.Nodes)
-	g.Nodes[c.Node] = n
-	detail := c.Node + " taken out for maintenance"
-	if !c.On {
-		detail = c.Node + " back from maintenance"
-		g = g.endLeaving(n.UUID)
-	} else {
-		for id, r := range g.Groups {
-			if r.IsInSync(n.UUID) && !r.IsLeaving(n.UUID) {
-				r = r.clone()
-				r.Leaving = append(r.Leaving, n.UUID)
-				g = g.withGroup(id, r)
-			}
-		}
-	}
-	return g.note(HistoryEvent{Kind: "maintenance", Node: c.Node, Detail: detail}, at), nil
-}
-
 func (g Registry) setConfig(c SetConfig, at time.Time) (Registry, *Refusal) {
+	if c.Over != nil && *c.Over != g.Settings {
+		return g, refuse(RefuseStaleVersion, "the settings have been changed meanwhile: look at them again")
+	}
 	if err := c.Settings.Validate(); err != nil {
 		return g, refuse(RefuseBadRequest, "%v", err)
 	}

@@ -34,7 +34,14 @@ func (g *generator) fresh(reg Registry) Command {
 	if g.rng.IntN(10) == 0 {
 		v += Version(g.rng.IntN(3)) - 1
 	}
-	switch g.rng.IntN(12) {
+	switch g.rng.IntN(17) {
+	case 12, 13:
+		n := reg.Nodes[g.name()]
+		return Command{Leave: &Leave{Node: n.Name, UUID: n.UUID, Boot: n.Boot}}
+	case 14, 15, 16:
+		u := g.pick(r.Members)
+		n, _ := reg.NodeOf(u)
+		return override(v, ReplicaBoot{u, n.Boot})
 	case 0, 1, 2:
 		return g.register(reg)
 	case 3, 4:
@@ -120,7 +127,7 @@ func TestRandomCommands(t *testing.T) {
 			twin = throughJSON(t, reg)
 			var kept []Registry
 			var texts []string
-			for i := range 150 {
+			for i := range 200 {
 				c := g.next(reg)
 				next, r := reg.Apply(c)
 				twinNext, twinR := twin.Apply(throughJSON(t, c))
@@ -147,8 +154,8 @@ func TestRandomCommands(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"register", "promote", "change", "members", "maintenance", "config"} {
-		require.Greater(t, accepted[kind], 50, "the commands are too tame to show anything: %v", accepted)
+	for _, kind := range []string{"register", "promote", "change", "members", "maintenance", "config", "leave", "override"} {
+		require.Greater(t, accepted[kind], 30, "the commands are too tame to show anything: %v", accepted)
 	}
 	for _, code := range []RefusalCode{RefuseStaleVersion, RefuseDuplicateNode, RefuseRegistryBehind, RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest} {
 		require.Positive(t, refused[code], "never refused with %s: %v", code, refused)
@@ -176,6 +183,10 @@ func kindOf(c Command) string {
 		return "maintenance"
 	case c.SetConfig != nil:
 		return "config"
+	case c.Leave != nil:
+		return "leave"
+	case c.Override != nil:
+		return "override"
 	}
 	return "other"
 }
@@ -188,23 +199,36 @@ func requireStep(t *testing.T, old, now Registry, c Command) {
 	require.GreaterOrEqual(t, b.Version, a.Version)
 	require.GreaterOrEqual(t, b.Epoch, a.Epoch)
 	require.GreaterOrEqual(t, now.NextID, old.NextID)
-	if kind == "promote" || kind == "change" || kind == "members" {
+	if kind == "promote" || kind == "change" || kind == "members" || kind == "override" {
 		require.Equal(t, a.Version+1, b.Version)
 	} else if !reflect.DeepEqual(a, b) {
 		require.Greater(t, b.Version, a.Version, "a changed record has a higher version")
 	}
-	if kind == "promote" {
+	switch kind {
+	case "override":
+		require.Equal(t, a.Epoch+1, b.Epoch)
+		require.Equal(t, b.Epoch, b.OverrideEpoch)
+		require.Equal(t, []UUID{b.Primary.UUID}, b.InSync)
+		require.False(t, a.IsInSync(b.Primary.UUID))
+	case "promote":
 		require.Equal(t, a.Epoch+1, b.Epoch)
 		require.True(t, a.IsInSync(b.Primary.UUID) || a.Epoch == 0)
 		require.False(t, b.IsDown(b.Primary.UUID))
-	} else {
+	default:
 		require.Equal(t, a.Epoch, b.Epoch)
 		require.Equal(t, a.Primary, b.Primary, "an epoch belongs to one boot")
 	}
-	if kind != "change" && a.Epoch > 0 {
+	if kind != "override" {
+		require.Equal(t, a.OverrideEpoch, b.OverrideEpoch)
+	}
+	if kind != "change" && kind != "override" && a.Epoch > 0 {
 		require.Equal(t, a.InSync, b.InSync, "only the primary changes the in-sync set")
 	}
 	requireRecord(t, b)
+	for _, u := range slices.Concat(b.Members, b.InSync) {
+		n, ok := now.NodeOf(u)
+		require.Equal(t, ok && n.Maintenance, b.IsHeldOut(u), "who is in maintenance is held out, nobody else")
+	}
 	for name, n := range old.Nodes {
 		m := now.Nodes[name]
 		if m.UUID == n.UUID {
@@ -219,7 +243,12 @@ func requireStep(t *testing.T, old, now Registry, c Command) {
 func requireRecord(t *testing.T, r GroupRecord) {
 	t.Helper()
 	require.Equal(t, r.Epoch > 0, r.IsInSync(r.Primary.UUID), "the set holds the primary from birth on")
-	require.False(t, repeats(r.InSync) || repeats(r.Members) || repeats(r.Leaving))
+	require.False(t, repeats(r.InSync) || repeats(r.Members) || repeats(r.Leaving) || repeats(r.HeldOut))
+	require.LessOrEqual(t, r.OverrideEpoch, r.Epoch)
+	for _, u := range r.HeldOut {
+		require.True(t, r.IsMember(u) || r.IsInSync(u))
+		require.Equal(t, r.IsInSync(u), r.IsLeaving(u), "who is held out leaves the set")
+	}
 	for _, u := range r.Leaving {
 		require.True(t, r.IsInSync(u), "who is leaving is in the set until it has left")
 	}
@@ -231,6 +260,7 @@ func FuzzApply(f *testing.F) {
 	for _, c := range []Command{
 		promote(5, of("B", 1), "A"), change(5, 1, of("A", 1), "A", "C"), members(5, "A", "B"),
 		registerAs("A", "A2", 1), maintenance("B", true),
+		leave("B", 1), override(5, of("C", 1)),
 		{},
 		{Note: &HistoryEvent{Kind: "note"}},
 	} {

@@ -226,33 +226,10 @@ func TestSetMembers(t *testing.T) {
 	require.Empty(t, c.group().Leaving, "back before it left")
 }
 
-func TestMaintenanceMarksAndUnmarks(t *testing.T) {
-	c := born(t, "A", "B")
-	c.refuses(RefuseBadRequest, maintenance("nobody", true))
-	v := c.version()
-	c.does(maintenance("B", true))
-	require.True(t, c.reg.Nodes["B"].Maintenance)
-	require.Equal(t, []UUID{"B"}, c.group().Leaving)
-	require.Greater(t, c.version(), v)
-	c.does(maintenance("B", true))
-	require.Equal(t, []UUID{"B"}, c.group().Leaving, "once")
-	c.does(members(c.version(), "A", "B"))
-	require.Equal(t, []UUID{"B"}, c.group().Leaving, "a change of the members keeps the mark")
-	c.does(maintenance("B", false))
-	require.Empty(t, c.group().Leaving)
-	require.False(t, c.reg.Nodes["B"].Maintenance)
-
-	v = c.version()
-	c.does(maintenance("C", true)) // not in sync: nothing to leave
-	require.Equal(t, v, c.version())
-	c.does(register("C", 2))
-	require.True(t, c.reg.Nodes["C"].Maintenance, "a restart does not end it")
-}
-
 func TestLeavingMarkGoesWithTheRemovalOrANewBoot(t *testing.T) {
 	c := born(t, "A", "B", "C")
-	c.does(maintenance("B", true))
-	c.does(maintenance("C", true))
+	c.does(leave("B", 1))
+	c.does(leave("C", 1))
 	c.does(change(c.version(), 1, of("A", 1), "A", "C"))
 	require.Equal(t, []UUID{"C"}, c.group().Leaving)
 	v := c.version()

@@ -20,6 +20,7 @@ type reign struct {
 	confirm   uint64
 	confirmAt time.Time
 	rounds    rounds
+	seal      seal
 }
 
 // asked is the one outstanding ChangeInSync. Its outcome is learnt only from
@@ -155,6 +156,10 @@ func (r *Replica) reignRecord(before GroupRecord, now time.Time) {
 			r.keepOut(g.peer(u), now)
 		}
 	}
+	for u, p := range g.peers {
+		p.entering = p.entering && r.record.MayAdd(u)
+	}
+	r.reopen("the group's record has changed")
 	r.advance(now)
 	r.decide(now)
 }
@@ -204,6 +209,7 @@ func (r *Replica) advance(now time.Time) {
 		r.emit(Effect{Kind: EffectServe, Epoch: r.reign.epoch})
 		r.decide(now)
 	}
+	r.checkSealed()
 }
 
 // reignTick notices what did not happen.
@@ -227,6 +233,7 @@ func (r *Replica) reignTick(now time.Time, slept bool) {
 		}
 	}
 	g.appends.forget(low)
+	r.sealTick(now)
 	r.decide(now)
 }
 

@@ -36,6 +36,9 @@ type ReplicaConfig struct {
 	// SleptAfter is the gap between two ticks after which the process counts
 	// as having slept: what it waited for may be here, unread.
 	SleptAfter time.Duration
+	// SealFor is how long a sealed primary waits for its successor before it
+	// reopens.
+	SealFor time.Duration
 }
 
 // DefaultReplicaConfig returns the bounds that the promises are stated for.
@@ -46,7 +49,7 @@ func DefaultReplicaConfig() ReplicaConfig {
 		SlowAfter: 50 * time.Millisecond, SlowBudget: time.Second, SlowWindow: 10 * time.Second,
 		OutMin: time.Second, OutMax: time.Minute, QuietAfter: 5 * time.Minute,
 		AskAgain: 100 * time.Millisecond, ConfirmEvery: 100 * time.Millisecond,
-		SleptAfter: 200 * time.Millisecond,
+		SleptAfter: 200 * time.Millisecond, SealFor: 2 * time.Second,
 	}
 }
 
@@ -84,16 +87,23 @@ const (
 	EffectDropPeer
 	// EffectLog reports a decision about Effect.Peer: Effect.Text.
 	EffectLog
+	// EffectSealed tells that everything up to Effect.Position is committed, and
+	// so is on the disk of Effect.Peer: whoever asked for the seal is answered.
+	EffectSealed
+	// EffectReopen tells that a seal has ended without a successor: requests are
+	// judged and answered again.
+	EffectReopen
 )
 
 // Effect is one thing for the shell to do. Effects are done in order.
 type Effect struct {
-	Kind   EffectKind
-	Epoch  Epoch
-	Peer   UUID
-	Conn   ConnID
-	Change ChangeInSync
-	Text   string
+	Kind     EffectKind
+	Epoch    Epoch
+	Peer     UUID
+	Conn     ConnID
+	Position Position
+	Change   ChangeInSync
+	Text     string
 }
 
 type phase uint8
@@ -192,6 +202,8 @@ func (r *Replica) State() State {
 	switch {
 	case r.reign != nil && !r.reign.serving:
 		return StateStarting
+	case r.Sealed():
+		return StateDraining
 	case r.reign != nil && len(r.record.InSync) == 1:
 		return StatePrimaryAlone
 	case r.reign != nil:
@@ -200,6 +212,8 @@ func (r *Replica) State() State {
 		return StateFenced
 	case r.record.Version == 0 || r.record.Primary.UUID == r.me.UUID:
 		return StateStarting
+	case r.record.IsHeldOut(r.me.UUID):
+		return StateMaintenance
 	case r.record.IsInSync(r.me.UUID):
 		return StateStandby
 	case r.record.IsMember(r.me.UUID):

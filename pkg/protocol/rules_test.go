@@ -198,7 +198,7 @@ func TestTimeline(t *testing.T) {
 	require.Len(t, d.finished, 1)
 	f := d.finished[0]
 	require.Equal(t, Failover{
-		Epoch: 2, From: "A", To: "B", Cause: "primary-down", LastHeard: heard, Suspected: heard,
+		Kind: KindFailover, Epoch: 2, From: "A", To: "B", Cause: "primary-down", LastHeard: heard, Suspected: heard,
 		Declared: heard.Add(40 * ms), Committed: heard.Add(40 * ms), Accepted: heard.Add(100 * ms), Serving: heard.Add(100 * ms),
 	}, f)
 	require.Equal(t, map[string]float64{"suspected": 0, "declared": 40, "committed": 40, "accepted": 100, "serving": 100}, f.Timeline())
@@ -256,6 +256,20 @@ func TestEveryRuleIsReached(t *testing.T) {
 		require.Nil(t, d.applies(Command{SetConfig: &SetConfig{Settings: s}}))
 		d.crashes("A")
 	})
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.orders(d.m.Switchover(Order{}, d.now)); d.passes(time.Second); d.answersSeal("") })
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.orders(d.m.FailOver(Order{}, d.now)) })
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.orders(d.m.Switchover(Order{}, d.now)); d.crashes("A") })
+	scenario([]UUID{"A"}, func(d *desk) {
+		d.crashes("A")
+		d.passes(time.Second)
+		n, _, no := d.m.Override(Order{To: "B", Reason: "it burnt"}, true, d.now)
+		d.orders(n, no)
+	})
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.nodes["B"].Stopping = true })
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.nodes["A"].Stopping = true })
+	scenario([]UUID{"A", "B"}, func(d *desk) { require.Nil(t, d.applies(maintenance("A", true))) })
+	scenario([]UUID{"A"}, func(d *desk) { require.Nil(t, d.applies(maintenance("A", true))) })
+	scenario([]UUID{"A", "B"}, func(d *desk) { require.Nil(t, d.applies(members(d.reg.Groups[0].Version, "B", "C"))) })
 	d := unborn(t, "a")
 	d.keep = true
 	d.passes(1200 * ms)

@@ -58,7 +58,7 @@ func (s *scene) carryOut() {
 				s.accepted = e.Epoch
 			case EffectSettle:
 				s.r.Settled(s.accepted, s.now)
-			case EffectEndRole, EffectBeginReign, EffectBeginFollow, EffectServe, EffectPropose, EffectDropPeer, EffectLog:
+			case EffectEndRole, EffectBeginReign, EffectBeginFollow, EffectServe, EffectPropose, EffectDropPeer, EffectLog, EffectSealed, EffectReopen:
 			}
 		}
 	}

@@ -20,13 +20,20 @@ type checker struct {
 	settled []protocol.Position
 	// led is the highest commit seq of any primary.
 	led protocol.Seq
-	// top is the highest position that was acknowledged.
-	top protocol.Position
+	// top is the highest position that was acknowledged, and tops that of each epoch.
+	top  protocol.Position
+	tops map[protocol.Epoch]protocol.Position
 
 	// readTop is the highest seq that a read showed.
 	readTop protocol.Seq
 
+	// clients is what clients asked and were told, judged when the world ends. blind
+	// leaves everything to that.
+	clients clients
+	blind   bool
+
 	acks, failovers, serves, reads int
+	switchovers, handOffs          int
 }
 
 type known struct {
@@ -35,11 +42,11 @@ type known struct {
 }
 
 func newChecker() checker {
-	return checker{byPosition: map[protocol.Position]known{}, starts: map[protocol.Epoch]protocol.ReplicaBoot{}}
+	return checker{byPosition: map[protocol.Position]known{}, starts: map[protocol.Epoch]protocol.ReplicaBoot{}, tops: map[protocol.Epoch]protocol.Position{}, clients: newClients()}
 }
 
 func (c *checker) fail(w *world, format string, args ...any) {
-	if c.broken == "" {
+	if c.broken == "" && !c.blind {
 		c.broken = fmt.Sprintf(format, args...)
 		w.tell("BROKEN: %s", c.broken)
 	}
@@ -53,6 +60,9 @@ func (c *checker) appended(w *world, p *process, e entry) {
 		c.fail(w, "%s appends record %d at %s after %s, and record %d after %s was there", p.n.name, e.id, e.at, k.before, have.id, have.before)
 	}
 	c.byPosition[e.at] = k
+	if p.lead != nil && e.by != p.me {
+		c.clients.write(e)
+	}
 	if p.lead == nil || e.by != p.me {
 		return
 	}
@@ -60,9 +70,20 @@ func (c *checker) appended(w *world, p *process, e entry) {
 		c.fail(w, "%s and %s begin epoch %d", by, p.me, e.at.Epoch)
 	}
 	c.starts[e.at.Epoch] = p.me
-	if !holds(p.dir, c.top, len(p.dir.records)) {
-		c.fail(w, "%s becomes primary of epoch %d with %s, and %s was acknowledged", p.n.name, e.at.Epoch, p.dir.last(), c.top)
+	if top := c.topBefore(e.at.Epoch); !holds(p.dir, top, len(p.dir.records)) {
+		c.fail(w, "%s becomes primary of epoch %d with %s, and %s was acknowledged", p.n.name, e.at.Epoch, p.dir.last(), top)
 	}
+}
+
+// topBefore is the highest position that was acknowledged in an epoch before one. A
+// node may be so late that a later epoch has begun: its own will acknowledge nothing.
+func (c *checker) topBefore(e protocol.Epoch) (top protocol.Position) {
+	for epoch, at := range c.tops {
+		if epoch < e && at.Compare(top) > 0 {
+			top = at
+		}
+	}
+	return top
 }
 
 // holds tells whether the first n records of a journal have the position.
@@ -101,6 +122,7 @@ func (c *checker) committed(w *world, p *process, from, to protocol.Seq) {
 // acknowledged: a write is told to a client.
 func (c *checker) acknowledged(w *world, p *process, e entry) {
 	c.acks++
+	c.clients.acknowledge(e)
 	for _, u := range w.reg.Groups[0].InSync {
 		if d := w.directory(u); d != nil && !holds(d, e.at, d.durable) {
 			c.fail(w, "%s acknowledges %s, and %s of the in-sync set has %s (%d durable)", p.n.name, e.at, u, d.last(), d.durable)
@@ -109,6 +131,7 @@ func (c *checker) acknowledged(w *world, p *process, e entry) {
 	if e.at.Compare(c.top) > 0 {
 		c.top = e.at
 	}
+	c.tops[e.at.Epoch] = e.at
 }
 
 func (c *checker) accepts(w *world, d *directory, e protocol.Epoch) {

@@ -25,6 +25,7 @@ func (w *world) drawFaults() faultMix {
 	for _, kind := range []func(*world){
 		(*world).crash, (*world).loseDisk, (*world).freeze, (*world).cutLink, (*world).isolate,
 		(*world).breakStream, (*world).killMonitor, (*world).freezeMonitor, (*world).operate, (*world).powerCut,
+		(*world).switchOver, (*world).failOver, (*world).pauseAwhile, (*world).handOff,
 	} {
 		if some() {
 			f.kinds = append(f.kinds, kind)
@@ -184,6 +185,7 @@ func (w *world) heal() {
 	if w.monitor.dead {
 		w.startMonitor()
 	}
+	w.pause(false)
 	for _, n := range w.nodes {
 		if n.process != nil {
 			n.process.frozen = w.now

@@ -55,8 +55,11 @@ func (m *monitorProcess) carryOut() {
 		case protocol.MonitorLog:
 			m.w.tell("monitor: %s %s %s", e.Node, e.Text, e.Detail)
 		case protocol.MonitorFailover:
-			m.w.check.failovers++
-			m.w.tell("monitor: failover complete: %v", e.Report.Timeline())
+			m.w.check.completed(m.w, e.Report)
+		case protocol.MonitorSeal:
+			m.seal(e)
+		case protocol.MonitorOrderDone:
+			m.w.tell("monitor: order %d ends: %s", e.Order, e.Text)
 		}
 	}
 }
@@ -112,7 +115,7 @@ func (w *world) apply(c protocol.Command) (protocol.GroupRecord, bool) {
 	if rec.Version == before.Version {
 		return rec, true
 	}
-	w.tell("registry v%d: epoch %d of %s, in sync %v, leaving %v, down %v, members %v", rec.Version, rec.Epoch, rec.Primary, rec.InSync, rec.Leaving, rec.Down, rec.Members)
+	w.tell("registry v%d: epoch %d of %s, in sync %v, leaving %v, down %v, held out %v, members %v", rec.Version, rec.Epoch, rec.Primary, rec.InSync, rec.Leaving, rec.Down, rec.HeldOut, rec.Members)
 	for _, n := range w.nodes {
 		w.send(monitorName, n.name, func() {
 			if p := n.process; p != nil {
@@ -127,7 +130,7 @@ func (w *world) apply(c protocol.Command) (protocol.GroupRecord, bool) {
 func (p *process) report() protocol.NodeReport {
 	return protocol.NodeReport{
 		Cluster: p.dir.cluster, Name: p.n.name, UUID: p.me.UUID, Boot: p.me.Boot, Address: p.n.name,
-		Priority: protocol.DefaultPriority, State: p.core.State(),
+		Priority: protocol.DefaultPriority, State: p.core.State(), Stopping: p.stopping,
 		Groups: []protocol.GroupReport{{Epoch: p.core.Accepted(), Position: p.core.Last(), Serving: p.core.Serving()}},
 	}
 }

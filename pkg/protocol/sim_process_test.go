@@ -30,6 +30,9 @@ type process struct {
 	queue  []batch                     // received and not yet written
 	connID protocol.ConnID
 	asked  []*pendingRead // a standby's reads
+
+	stopping bool // it hands over and exits
+	sealing  sealing
 }
 
 // leading is the work of a primary.
@@ -109,7 +112,7 @@ func (p *process) follow() {
 		p.commit = c
 	}
 	if l := p.lead; l != nil {
-		for len(l.wait) > 0 && l.wait[0].at.Seq <= p.commit {
+		for len(l.wait) > 0 && l.wait[0].at.Seq <= p.acknowledgeable() {
 			p.w.check.acknowledged(p.w, p, l.wait[0])
 			l.wait = l.wait[1:]
 		}
@@ -175,6 +178,10 @@ func (p *process) do(e protocol.Effect) bool {
 		}
 	case protocol.EffectLog:
 		p.w.tell("%s: %s: %s", p.n.name, e.Peer, e.Text)
+	case protocol.EffectSealed:
+		p.sealed(e)
+	case protocol.EffectReopen:
+		p.reopened(e.Text)
 	}
 	return true
 }
@@ -182,7 +189,7 @@ func (p *process) do(e protocol.Effect) bool {
 // endRole ends the work of a role, when nothing of it is on its way to the disk.
 func (p *process) endRole() bool {
 	p.role++
-	p.lead, p.queue = nil, nil
+	p.lead, p.queue, p.sealing = nil, nil, sealing{}
 	if p.in != nil {
 		p.in.broken()
 		p.in = nil
@@ -233,7 +240,7 @@ func (w *world) diskDelay() time.Duration {
 func (p *process) next() {
 	switch {
 	case p.busy:
-	case p.lead != nil && p.lead.queue > 0:
+	case p.lead != nil && p.lead.queue > 0 && !p.core.Sealed():
 		n := p.lead.queue
 		p.lead.queue = 0
 		p.append(n, protocol.ReplicaBoot{})
@@ -253,6 +260,7 @@ func (p *process) client() {
 
 func (p *process) tick() {
 	p.core.Tick(p.w.now)
+	p.w.check.sealedFor(p.w, p)
 	if p.lead != nil && p.core.ConfirmDue(p.w.now) {
 		p.core.NextConfirm(p.w.now)
 	}

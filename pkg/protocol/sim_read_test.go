@@ -10,6 +10,7 @@ import (
 // answer may show: what was acknowledged, or shown by another read, before it
 // began.
 type pendingRead struct {
+	clientRead
 	floor protocol.Seq
 	round uint64       // that must be confirmed; at the primary
 	shows protocol.Seq // the snapshot taken; at a standby what the primary said
@@ -23,8 +24,9 @@ func (p *process) read() {
 		return
 	}
 	switch {
+	case p.core.Sealed(): // new reads wait for what comes of it
 	case p.lead != nil && p.core.Serving():
-		p.join(&pendingRead{floor: p.w.check.shown(), shows: p.commit})
+		p.join(&pendingRead{clientRead: p.w.check.clients.read(), floor: p.w.check.shown(), shows: p.commit})
 	case p.lead == nil && p.in != nil && !p.in.welcomedAt.IsZero() && p.core.Accepts(p.in.sid, p.in.epoch) == nil:
 		p.ask()
 	}
@@ -32,7 +34,7 @@ func (p *process) read() {
 
 // join has a read wait for a confirm round that is sent from now on.
 func (p *process) join(r *pendingRead) {
-	if p.core.Alone() {
+	if p.core.Alone() || p.w.hasty {
 		p.confirmed(r)
 		return
 	}
@@ -61,16 +63,16 @@ func (p *process) confirmed(r *pendingRead) {
 		s.put(&s.down, p, s.standby, func() { s.standby.learnShown(r, shows) })
 		return
 	}
-	p.w.check.answered(p.w, p, r.floor, r.shows)
+	p.w.check.answered(p.w, p, r, r.shows)
 }
 
 // ask has a standby ask its primary what is committed.
 func (p *process) ask() {
-	s, r := p.in, &pendingRead{floor: p.w.check.shown()}
+	s, r := p.in, &pendingRead{clientRead: p.w.check.clients.read(), floor: p.w.check.shown()}
 	p.asked = append(p.asked, r)
 	s.put(&s.up, p, s.primary, func() {
 		q := s.primary
-		if q.lead != nil && q.lead.epoch == s.epoch && q.core.Serving() {
+		if q.lead != nil && q.lead.epoch == s.epoch && q.core.Serving() && !q.core.Sealed() {
 			r.asker, r.shows = s, q.commit
 			q.join(r)
 		}
@@ -86,7 +88,7 @@ func (p *process) learnShown(r *pendingRead, shows protocol.Seq) {
 func (p *process) answerAsked() {
 	p.asked = slices.DeleteFunc(p.asked, func(r *pendingRead) bool {
 		if r.told && p.commit >= r.shows {
-			p.w.check.answered(p.w, p, r.floor, p.commit)
+			p.w.check.answered(p.w, p, r, p.commit)
 			return true
 		}
 		return false
@@ -101,10 +103,11 @@ func (c *checker) shown() protocol.Seq { return max(c.top.Seq, c.readTop) }
 
 // answered: a read shows nothing older than what had been acknowledged, or shown,
 // before it began, and nothing that is not committed.
-func (c *checker) answered(w *world, p *process, floor, shows protocol.Seq) {
+func (c *checker) answered(w *world, p *process, r *pendingRead, shows protocol.Seq) {
 	c.reads++
-	if shows < floor {
-		c.fail(w, "%s answers a read with %d, and %d had been acknowledged or shown before it began", p.n.name, shows, floor)
+	r.answer(p.dir, shows)
+	if shows < r.floor {
+		c.fail(w, "%s answers a read with %d, and %d had been acknowledged or shown before it began", p.n.name, shows, r.floor)
 	}
 	if int(shows) > len(c.settled) {
 		c.fail(w, "%s answers a read with %d, and %d are committed", p.n.name, shows, len(c.settled))

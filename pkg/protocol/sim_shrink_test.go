@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,24 @@ func shrink(broken *world, seed uint64) []int {
 	}
 	slices.Sort(skip)
 	return skip
+}
+
+// finding tells of a world that is broken: the story of the smallest one that is,
+// and how to run it again. It is the given one of so many worlds, after so many
+// steps of all.
+func finding(broken *world, seed uint64, worlds, steps int) string {
+	const last = 400
+	skip := shrink(broken, seed)
+	w := simulate(seed, true, skip)
+	left := 0
+	for i := range w.harms {
+		if !slices.Contains(skip, i+1) {
+			left++
+		}
+	}
+	story := strings.Join(w.trace[max(0, len(w.trace)-last):], "\n")
+	return fmt.Sprintf("%s\nseed %d: %s (run it alone with %s=%d %s=%s; %d faults are left; caught in world %d, after %d steps)",
+		story, seed, w.check.broken, envSeed, seed, envSkip, numbers(skip), left, worlds, steps)
 }
 
 func numbers(list []int) string {

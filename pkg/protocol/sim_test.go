@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -51,35 +50,46 @@ func TestSimulation(t *testing.T) {
 	for i, seed := range seeds {
 		w := simulate(seed, false, skipped)
 		if w.check.broken != "" {
-			steps += w.steps
-			skip := shrink(w, seed)
-			w = simulate(seed, true, skip)
-			const last = 400
-			t.Log(strings.Join(w.trace[max(0, len(w.trace)-last):], "\n"))
-			t.Fatalf("seed %d: %s (run it alone with %s=%d %s=%s; %d faults are left; caught in world %d, after %d steps)",
-				seed, w.check.broken, envSeed, seed, envSkip, numbers(skip), w.harms-len(skip), i+1, steps)
+			t.Fatal(finding(w, seed, i+1, steps+w.steps))
 		}
 		steps += w.steps
 		total.acks += w.check.acks
 		total.failovers += w.check.failovers
+		total.switchovers += w.check.switchovers
+		total.handOffs += w.check.handOffs
 		total.serves += w.check.serves
 		total.reads += w.check.reads
+		total.clients.undecided += w.check.clients.undecided
 	}
-	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d failovers, %d steps", len(seeds), total.acks, total.reads, total.failovers, steps)
+	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d changes of the primary, %d of them switchovers, %d hand-offs, %d steps, %d histories not judged", len(seeds), total.acks, total.reads, total.failovers, total.switchovers, total.handOffs, steps, total.clients.undecided)
 	if len(seeds) > simSeeds {
 		require.Greater(t, total.acks, 20*len(seeds), "the worlds are too broken to show anything")
 		require.Greater(t, total.reads, 20*len(seeds), "the worlds are too broken to show anything")
 		require.Greater(t, total.failovers, len(seeds), "the worlds are too tame to show anything")
+		require.Greater(t, total.switchovers, len(seeds)/2, "the worlds are too tame to show anything")
+		require.Greater(t, total.handOffs, len(seeds)/4, "the worlds are too tame to show anything")
 	}
 }
 
 // simulate runs one world and returns it as it ends.
 func simulate(seed uint64, tracing bool, skip []int) *world {
+	w := newWorld(seed, tracing, skip)
+	w.play()
+	return w
+}
+
+// newWorld returns a world in which nothing has happened.
+func newWorld(seed uint64, tracing bool, skip []int) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0),
 		cuts: map[[2]string]time.Time{}, check: newChecker(), tracing: tracing, skip: skip,
 	}
 	w.start = w.now
+	return w
+}
+
+// play lets the cluster be born, have its troubles, and recover.
+func (w *world) play() {
 	size := 2 + w.rng.IntN(2)
 	s := protocol.DefaultSettings()
 	s.WantCopies = 2 + w.rng.IntN(size-1)
@@ -94,11 +104,11 @@ func simulate(seed uint64, tracing bool, skip []int) *world {
 	w.after(time.Second, w.harm)
 	w.runUntil(w.start.Add(simTrouble))
 	if w.check.broken != "" {
-		return w
+		return
 	}
 	w.heal()
 	w.recover()
-	return w
+	w.judge()
 }
 
 // recover waits until the cluster is whole again: nothing may be stuck when
@@ -141,12 +151,18 @@ func (w *world) whole() string {
 		return "the primary does not serve"
 	case len(rec.Members) < w.reg.Settings.WantCopies:
 		return "there are too few members"
+	case w.monitor.core.Prospect(0, w.now).Planned != "":
+		return "a planned change is left: " + w.monitor.core.Prospect(0, w.now).Planned
+	case primary.core.Sealed():
+		return "the primary is sealed"
 	}
 	for _, u := range rec.Members {
 		p := w.running(u)
 		switch {
 		case p == nil:
 			return string(u) + " does not run"
+		case p.stopping:
+			return string(u) + " is stopping"
 		case !rec.IsInSync(u):
 			return string(u) + " is not in sync"
 		case p != primary && p.core.State() != protocol.StateStandby:

@@ -31,6 +31,10 @@ type world struct {
 	// left out of this run.
 	harms int
 	skip  []int
+	// hasty and forgetful worlds break a rule of the shell, to show that the
+	// histories of clients tell: reads without a confirm, acknowledgements of what
+	// only the primary's disk holds.
+	hasty, forgetful bool
 
 	check   checker
 	tracing bool

@@ -126,6 +126,12 @@ type GroupRecord struct {
 	// Down names the replicas that the monitor held for dead at the last
 	// promotion, so that the new primary need not wait for them.
 	Down []UUID `json:"down,omitempty"`
+	// HeldOut names the replicas whose nodes are in maintenance: they may follow,
+	// and are not added to InSync.
+	HeldOut []UUID `json:"held_out,omitempty"`
+	// OverrideEpoch is the newest epoch that began by an override, 0 for none: a
+	// history that ends in an earlier epoch may hold committed records that are lost.
+	OverrideEpoch Epoch `json:"override_epoch,omitempty"`
 	// Members are the replicas that belong to the group, in sync or not.
 	Members []UUID `json:"members"`
 }
@@ -142,10 +148,19 @@ func (r GroupRecord) IsLeaving(u UUID) bool { return slices.Contains(r.Leaving, 
 // IsDown tells whether u was held for dead at the last promotion.
 func (r GroupRecord) IsDown(u UUID) bool { return slices.Contains(r.Down, u) }
 
+// IsHeldOut tells whether u is kept out of the in-sync set for maintenance.
+func (r GroupRecord) IsHeldOut(u UUID) bool { return slices.Contains(r.HeldOut, u) }
+
+// MayAdd tells whether u may be added to the in-sync set.
+func (r GroupRecord) MayAdd(u UUID) bool {
+	return r.IsMember(u) && !r.IsLeaving(u) && !r.IsHeldOut(u)
+}
+
 func (r GroupRecord) clone() GroupRecord {
 	r.InSync = slices.Clone(r.InSync)
 	r.Leaving = slices.Clone(r.Leaving)
 	r.Down = slices.Clone(r.Down)
+	r.HeldOut = slices.Clone(r.HeldOut)
 	r.Members = slices.Clone(r.Members)
 	return r
 }

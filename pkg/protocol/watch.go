@@ -45,6 +45,7 @@ type claim struct {
 	sentAt time.Time
 	denied time.Time // when the old process was found alive
 	silent bool      // the old address gave no sign at all
+	own    bool      // the probe went to its own address
 	agreed bool
 }
 
@@ -173,12 +174,16 @@ func (m *Monitor) pursueClaim(w *watch, now time.Time) *Refusal {
 		m.register(w, c.report, now)
 	case w.down && c.report.UUID != w.entry.UUID:
 		// An empty replica can claim nothing that was acknowledged, so the
-		// judgement that the old one is down is enough.
-		m.register(w, c.report, now)
+		// judgement that the old one is down is enough. But it must be there
+		// itself: a late word of a process that is gone would lock out one that
+		// was only frozen.
+		if c.probe == 0 || now.Sub(c.sentAt) >= claimTimeout {
+			c.probe, c.sentAt, c.own = m.probe(w.name, c.report.Address), now, true
+		}
 	case !c.denied.IsZero() && now.Sub(c.denied) < claimTimeout:
 		return refuse(RefuseDuplicateNode, "another process named %s is alive at %s: stop it, or give this one another name", w.name, w.entry.Address)
 	case c.probe == 0 || now.Sub(c.sentAt) >= claimTimeout:
-		c.probe, c.sentAt = m.probe(w.name, w.entry.Address), now
+		c.probe, c.sentAt, c.own = m.probe(w.name, w.entry.Address), now, false
 	}
 	if c.silent {
 		return refuse(RefuseDuplicateNode, "%s is registered at %s, where nobody answers and nobody refuses: its old process may be alive behind a broken network; start this one at that address, or make sure that connections to it are refused", w.name, w.entry.Address)
@@ -232,11 +237,12 @@ func (m *Monitor) ProbeDone(name string, number uint64, outcome ProbeOutcome, an
 func (m *Monitor) claimAnswered(w *watch, outcome ProbeOutcome, answered NodeReport, now time.Time) {
 	c := w.claim
 	c.probe, c.silent = 0, false
+	itself := outcome == ProbeAnswered && answered.UUID == c.report.UUID && answered.Boot == c.report.Boot
 	switch {
-	case outcome == ProbeRefused,
-		outcome == ProbeAnswered && answered.UUID == c.report.UUID && answered.Boot == c.report.Boot:
+	case itself, outcome == ProbeRefused && !c.own:
 		c.agreed = true
 		m.register(w, c.report, now)
+	case c.own: // it is not there, or not any more
 	case outcome == ProbeAnswered:
 		c.denied = now
 		m.log(LogWarn, w.name, "newcomer refused, the old process is alive", c.report.Boot.String())
@@ -340,9 +346,11 @@ func (m *Monitor) noteDown(w *watch, s *suspicion, now time.Time) {
 	for id, rec := range m.reg.Groups {
 		if rec.Primary.UUID == w.entry.UUID && rec.Epoch > 0 {
 			primary = true
-			m.group(id).failover = &Failover{
-				Group: id, From: w.name, Cause: "primary-down",
-				LastHeard: later(w.heard, m.awake), Suspected: s.since, Declared: now,
+			if g := m.group(id); g.plan == nil { // which has a story of its own
+				g.failover = &Failover{
+					Group: id, Kind: KindFailover, From: w.name, Cause: "primary-down",
+					LastHeard: later(w.heard, m.awake), Suspected: s.since, Declared: now,
+				}
 			}
 		}
 	}

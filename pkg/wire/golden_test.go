@@ -36,6 +36,7 @@ var (
 		InSync:  []protocol.UUID{uuid1, uuid2, uuid3},
 		Leaving: []protocol.UUID{uuid3},
 		Down:    []protocol.UUID{uuid2},
+		HeldOut: []protocol.UUID{uuid4}, OverrideEpoch: 2,
 		Members: []protocol.UUID{uuid1, uuid2, uuid3, uuid4},
 	}
 	settings = func() protocol.Settings {
@@ -53,7 +54,7 @@ func examples() map[string]any {
 	return map[string]any{
 		"heartbeat": Heartbeat{
 			V: Format, Cluster: "c-7f3a", Name: "app1", UUID: uuid1, Boot: boot1, Address: "127.0.0.1:8081",
-			Priority: 50, Sent: sent, State: protocol.StatePrimary, Disk: disk,
+			Priority: 50, Sent: sent, State: protocol.StatePrimary, Stopping: true, Disk: disk,
 			Groups: []GroupStatus{{
 				Group: 1, Role: protocol.RolePrimary, State: protocol.StatePrimary, Epoch: 3, Version: 57,
 				Position: protocol.Position{Epoch: 3, Seq: 1042}, Durable: 1041, Commit: 1040, Serving: true,
@@ -100,13 +101,38 @@ func examples() map[string]any {
 			ID: 9, At: sent, Kind: "promoted", Group: 1, Epoch: 3, Version: 56, Node: "app1", Detail: "app2 is down",
 			TimelineMS: map[string]float64{"suspected": 301.5, "promoted": 455},
 		}}},
-		"killed": Killed{Node: "app1"},
+		"killed":      Killed{Node: "app1"},
+		"seal_order":  SealOrder{V: Format, Cluster: "c-7f3a", Group: 1, Epoch: 3, To: uuid2},
+		"seal_answer": SealAnswer{V: Format, Position: protocol.Position{Epoch: 3, Seq: 1042}},
+		"change_order": ChangeOrder{
+			Group: 1, To: "app2", Reason: "app1 is lost", Force: true, PrimaryIsStopped: true,
+		},
+		"primary_changed": PrimaryChanged{
+			Group: 1, Kind: "override", From: "app1", To: "app2", Epoch: 4, Loss: "at least 2 records",
+			TimelineMS: map[string]float64{"committed": 4.5, "serving": 9},
+		},
+		"maintenance": Maintenance{Node: "app2", On: true},
+		"freeze":      Freeze{Node: "app2", For: protocol.Duration(5 * time.Second)},
 		"page": Page{
 			Items: []Item{
 				{Key: "name", Value: &text, ETag: `"3.1042"`},
 				{Key: "photo", Base64: &bytes64, ETag: `"3.7"`},
 			},
 			Next: "photo",
+		},
+		"primary_event": PrimaryEvent{
+			Cluster: "c-7f3a", Group: 1, Name: "app1", Address: "127.0.0.1:8081", Epoch: 3, Version: 57, Serving: true,
+		},
+		"watch_snapshot": WatchSnapshot{
+			First: true, Last: true, Items: []Item{{Key: "name", Value: &text, ETag: `"3.1042"`}},
+		},
+		"watch_batch": WatchBatch{
+			Position: protocol.Position{Epoch: 3, Seq: 1042},
+			Changes: []KeyChange{
+				{Key: "name", Value: &text},
+				{Key: "photo", Base64: &bytes64},
+				{Key: "title", Deleted: true},
+			},
 		},
 	}
 }
@@ -136,20 +162,22 @@ func TestMessagesAreTheirGoldenFiles(t *testing.T) {
 
 // A field that an example leaves empty would not be pinned by its golden file.
 func TestExamplesSetEveryField(t *testing.T) {
-	// An item has a value or its base64, and the two together set every field.
+	// An item has a value or its base64, a change one of these or a deletion, and
+	// all together set every field.
 	seen := map[string]bool{}
 	for name, value := range examples() {
 		requireSet(t, name, reflect.ValueOf(value), seen)
 	}
 	require.True(t, seen["Value"])
 	require.True(t, seen["Base64"])
+	require.True(t, seen["Deleted"])
 }
 
 func requireSet(t *testing.T, at string, v reflect.Value, seen map[string]bool) {
 	t.Helper()
 	if v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]() {
 		for f, field := range v.Fields() {
-			if v.Type() == reflect.TypeFor[Item]() && field.IsZero() {
+			if (v.Type() == reflect.TypeFor[Item]() || v.Type() == reflect.TypeFor[KeyChange]()) && field.IsZero() {
 				continue
 			}
 			seen[f.Name] = true

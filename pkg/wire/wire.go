@@ -61,6 +61,7 @@ type Heartbeat struct {
 	Priority int               `json:"priority"`
 	Sent     time.Time         `json:"sent"` // the node's wall clock: shown, never trusted
 	State    protocol.State    `json:"state"`
+	Stopping bool              `json:"stopping,omitempty"` // it hands over what it has, and exits
 	Disk     Disk              `json:"disk"`
 	Groups   []GroupStatus     `json:"groups"`
 	Sees     map[string]string `json:"sees,omitempty"` // NAME: up or down

@@ -14,6 +14,7 @@ import (
 	"understudy.example/appnode/internal/store"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/requestid"
 	"understudy.example/pkg/wire"
 )
 
@@ -23,6 +24,7 @@ var (
 	octetStream = []string{"application/octet-stream"}
 	jsonText    = []string{"application/json"}
 	noCache     = []string{"no-cache"} // a cache must ask again: no stale reads
+	yes         = []string{"true"}
 )
 
 const keyETag = "Etag"
@@ -41,6 +43,9 @@ func (a *api) stamp(h http.Header, pos protocol.Position) {
 func (a *api) stampOutcome(h http.Header, out store.Outcome) {
 	a.stamp(h, out.View.Position())
 	h[wire.HeaderCopies] = []string{strconv.Itoa(out.Copies)}
+	if out.Repeated {
+		h[wire.HeaderRepeated] = yes
+	}
 }
 
 // fail answers with err. Where the node cannot serve because another is the
@@ -78,7 +83,11 @@ func (a *api) unforeseen(r *http.Request, err error) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return &problem.Error{Code: problem.NoPrimary, Detail: "the read was ended before it was answered", RetryAfter: retryAfter}
 	}
-	return problem.Errorf(problem.OutcomeUnknown, "the request was ended before it was answered: whether it was applied is not known")
+	ended := problem.Errorf(problem.OutcomeUnknown, "the request was ended before it was answered: whether it was applied is not known")
+	if id, err := requestid.Of(r.Header); err == nil {
+		ended.Key = id.AsKey()
+	}
+	return ended
 }
 
 // redirect sends the client to the primary with the same request.

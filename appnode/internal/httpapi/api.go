@@ -9,6 +9,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
@@ -33,6 +34,9 @@ type Replica interface {
 	// sent to PrimaryAddress with the same request; if that is not known the
 	// code is outcome_unknown.
 	Write(ctx context.Context, req *store.Request) (store.Outcome, error)
+	// Watch follows what is committed after since, as far as it touches keys that
+	// begin with prefix. It waits until the replica has reached since.
+	Watch(ctx context.Context, since protocol.Position, prefix string) (Watcher, error)
 	// Status returns the node's word on itself and never blocks.
 	Status() wire.Heartbeat
 	// PrimaryAddress returns the host:port of the primary, "" if none is known.
@@ -43,12 +47,14 @@ type Replica interface {
 // required.
 type Options struct {
 	Replica   Replica
-	Name      string       // of the node
-	AllowKill bool         // answer POST /v1/kill
-	Kill      func()       // ends the process at once, as a crash would
-	Alive     func() error // says which of the node's loops does not run
-	Metrics   http.Handler // of GET /metrics; nil: there is none
-	Log       zerolog.Logger
+	Name      string // of the node
+	AllowKill bool   // answer POST /v1/kill and /v1/freeze
+	Kill      func() // ends the process at once, as a crash would
+	// Freeze has the process stand still for a while, soon after it returned.
+	Freeze  func(time.Duration) error
+	Alive   func() error // says which of the node's loops does not run
+	Metrics http.Handler // of GET /metrics; nil: there is none
+	Log     zerolog.Logger
 }
 
 // New returns the router of a node's HTTP interface. The daemon adds the
@@ -79,6 +85,7 @@ func (a *api) routeClient() {
 	a.get("/v1/state", a.getState)
 	a.router.Patch("/v1/state", a.patchState)
 	a.get("/v1/kv", a.list)
+	a.get(wire.PathWatch, a.watch)
 	a.get(keyPath+"*", a.getKey)
 	a.router.Put(keyPath+"*", a.putKey)
 	a.router.Delete(keyPath+"*", a.deleteKey)
@@ -96,6 +103,7 @@ func (a *api) routeHealth() {
 	a.get("/readyz", a.health(isReady))
 	a.get("/livez", a.livez)
 	a.router.Post("/v1/kill", a.kill)
+	a.router.Post("/v1/freeze", a.freeze)
 	if a.Metrics != nil {
 		a.router.Method(http.MethodGet, "/metrics", a.Metrics)
 	}

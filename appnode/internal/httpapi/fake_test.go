@@ -28,6 +28,7 @@ type fakeReplica struct {
 	writeErr  error
 	primary   string
 	heartbeat wire.Heartbeat
+	feed      fakeFeed
 }
 
 type fakeRead struct {
@@ -54,12 +55,15 @@ func (f *fakeReplica) Write(_ context.Context, req *store.Request) (store.Outcom
 	if f.writeErr != nil {
 		return store.Outcome{}, f.writeErr
 	}
-	effects, err := f.m.Judge(req)
-	if err != nil {
-		return store.Outcome{}, err
+	v := f.m.JudgeOnce(req, 0)
+	pos := v.Position
+	if v.Recorded {
+		pos = protocol.Position{Epoch: 3, Seq: f.m.Position().Seq + 1}
+		if err := f.m.ApplyBatch(pos, store.AppendAnswered(nil, req, v.Status), store.AppendBatch(nil, 0, v.Effects)); err != nil {
+			panic(err)
+		}
 	}
-	f.apply(effects...)
-	return store.Outcome{View: f.m.View(), Position: f.m.Position(), Copies: 2, Missing: len(effects) == 0}, nil
+	return store.Outcome{View: f.m.View(), Position: pos, Copies: 2, Missing: v.Missing, Repeated: v.Repeated}, v.Err
 }
 
 func (f *fakeReplica) Status() wire.Heartbeat { return f.heartbeat }
@@ -69,7 +73,7 @@ func (f *fakeReplica) PrimaryAddress() string { return f.primary }
 // apply applies ops as the next record of epoch 3.
 func (f *fakeReplica) apply(ops ...store.Op) {
 	pos := protocol.Position{Epoch: 3, Seq: f.m.Position().Seq + 1}
-	if err := f.m.ApplyBatch(pos, store.AppendBatch(nil, 0, ops)); err != nil {
+	if err := f.m.ApplyBatch(pos, nil, store.AppendBatch(nil, 0, ops)); err != nil {
 		panic(err)
 	}
 }

@@ -113,7 +113,11 @@ func (a *api) putRequest(w http.ResponseWriter, r *http.Request) (*store.Request
 	if err != nil {
 		return nil, err
 	}
-	return store.Put(key, value, cond)
+	req, err := store.Put(key, value, cond)
+	if err != nil {
+		return nil, err
+	}
+	return named(req, r, value)
 }
 
 func (a *api) checkKeyWrite(r *http.Request) (string, store.Cond, error) {
@@ -136,6 +140,9 @@ func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req, err := store.Delete(key, cond)
+	if err == nil {
+		req, err = named(req, r, nil)
+	}
 	if err != nil {
 		a.fail(w, r, err)
 		return

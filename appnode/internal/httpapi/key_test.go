@@ -121,7 +121,7 @@ func TestDelete(t *testing.T) {
 	require.Empty(t, w.Header().Get("ETag"))
 	w = n.do("DELETE", "/v1/kv/a", "")
 	refused(t, w, http.StatusNotFound, problem.NotFound, `there is no key "a"`)
-	require.Equal(t, "3.3", w.Header().Get(wire.HeaderPosition))
+	require.Equal(t, "3.2", w.Header().Get(wire.HeaderPosition))
 }
 
 func TestConditionsOfWrites(t *testing.T) {

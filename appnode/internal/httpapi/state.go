@@ -104,7 +104,11 @@ func (a *api) patchRequest(w http.ResponseWriter, r *http.Request) (*store.Reque
 	if err != nil {
 		return nil, err
 	}
-	return store.Merge(changes)
+	req, err := store.Merge(changes)
+	if err != nil {
+		return nil, err
+	}
+	return named(req, r, body)
 }
 
 // checkPatchHeaders refuses a body of another type, and conditions: a client

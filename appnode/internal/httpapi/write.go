@@ -73,10 +73,12 @@ const minimal = "return=minimal"
 // after it has answered with an error.
 func (a *api) write(w http.ResponseWriter, r *http.Request, req *store.Request) (store.Outcome, bool) {
 	out, err := a.Replica.Write(r.Context(), req)
+	if out.View != nil { // judged, also where it was refused
+		a.stampOutcome(w.Header(), out)
+	}
 	if err != nil {
 		a.fail(w, r, err)
 		return out, false
 	}
-	a.stampOutcome(w.Header(), out)
 	return out, true
 }

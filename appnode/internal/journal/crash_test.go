@@ -234,6 +234,30 @@ func afterCrash(t *testing.T, steps []step, failed int, state expected, fs *disk
 	_ = j.Close()
 }
 
+// A snapshot whose name was only in the cache counts once it has been opened.
+func TestTheNameOfASnapshotThatWasFoundIsDurable(t *testing.T) {
+	found := 0
+	for n := 1; n < 20; n++ {
+		fs := disk.NewMem()
+		j, _ := reopen(t, fs)
+		write(t, j, 1, 5)
+		<-j.next.done
+		fs.StopAfter(n)
+		_ = j.WriteSnapshot(meta(j.Last()), writeState(j.Last()))
+		fs = fs.Kill()
+		j, _ = reopen(t, fs)
+		snapshot := j.snapshot
+		if snapshot.Seq > 0 {
+			found++
+		}
+		for seed := range uint64(4) {
+			j, _ = reopen(t, fs.PowerCut(testRand(seed)))
+			require.Equal(t, snapshot, j.snapshot, "operation %d", n)
+		}
+	}
+	require.Positive(t, found)
+}
+
 // What Open found was perhaps only in the cache of a process that died. From
 // then on it counts, so a power cut right after must not take it away.
 func TestWhatWasFoundAtOpeningIsDurable(t *testing.T) {

@@ -183,9 +183,11 @@ func TestUserDataCannotPassForAMark(t *testing.T) {
 	var payload []byte
 	for seq := protocol.Seq(2); seq < 10; seq++ {
 		b := make([]byte, MarkSize)
-		here := s.end + MarkSize + record.HeaderSize + int64(len(payload))
-		mark{first: seq, length: 50, count: 1}.put(b, s.seed+1, here)
-		payload = append(payload, b...)
+		for _, seed := range []uint32{0, segmentHeader{}.seed(), s.seed + 1} {
+			here := s.end + MarkSize + record.HeaderSize + int64(len(payload))
+			mark{first: seq, length: 50, count: 1}.put(b, seed, here)
+			payload = append(payload, b...)
+		}
 		mark{first: seq, length: 50, count: 1}.put(b, s.seed, 7)
 		payload = append(payload, b...)
 	}
@@ -217,6 +219,24 @@ func TestATornBatchThatHadBeenCommittedIsCorruption(t *testing.T) {
 	_, opened, err := Open(options(holding(t, all)))
 	require.NoError(t, err)
 	require.Contains(t, opened.Corrupt, "shows that 4 was committed")
+}
+
+// What a snapshot holds was committed: a journal that ends before it has lost some
+// of that, though what is left of it looks like a torn tail.
+func TestAJournalThatEndsBeforeItsSnapshotIsCorruption(t *testing.T) {
+	fs := disk.NewMem()
+	j, _ := reopen(t, fs)
+	write(t, j, 1, 5)
+	end := j.current().end
+	write(t, j, 1, 5)
+	require.NoError(t, j.WriteSnapshot(meta(j.Last()), writeState(j.Last())))
+	<-j.next.done
+	require.NoError(t, j.Close())
+	all := files(t, fs)
+	clear(all[segmentName(1, 0)][end:])
+	_, opened, err := Open(options(holding(t, all)))
+	require.NoError(t, err)
+	require.Contains(t, opened.Corrupt, "ends at record 5, and the snapshot shows that 10 was committed")
 }
 
 func TestATornBatchKeepsItsWholeRecords(t *testing.T) {

@@ -74,9 +74,12 @@ type Record struct {
 	Seq   protocol.Seq   // from 1
 	// Commit is the commit seq that the primary knew when it appended the
 	// record; it is always below Seq.
-	Commit    protocol.Seq
-	Kind      Kind
-	RequestID []byte // at most MaxRequestID bytes; may be empty
+	Commit protocol.Seq
+	Kind   Kind
+	// RequestID tells which request the record answers, and how: its id, the hash
+	// of the request and the status of the answer. Package store makes and reads
+	// it. It has at most MaxRequestID bytes, and none if the request had no id.
+	RequestID []byte
 	Payload   []byte // at most MaxPayload bytes
 }
 

@@ -47,25 +47,21 @@ func (r *Replica) answer() {
 			rd := r.joinRound()
 			rd.batches = append(rd.batches, b)
 		default:
-			l.tell(b, r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
+			b.tell(r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
 		}
 	}
 	l.committed = l.committed[:0]
 }
 
 // tell answers the writers of a batch.
-func (l *lead) tell(b *batch, view *store.View, copies, least int) {
+func (b *batch) tell(view *store.View, copies, least int) {
 	for _, j := range b.writes {
-		if j.err == nil && !j.missing && copies < least {
-			j.w.done <- result{err: unknownOutcome("the write is on fewer replicas than it was to be")}
+		if j.applied && copies < least {
+			j.w.done <- result{err: j.w.unknown("the write is on fewer replicas than it was to be")}
 			continue
 		}
-		if j.err != nil {
-			j.w.done <- result{err: j.err}
-			continue
-		}
-		j.w.done <- result{outcome: store.Outcome{
-			View: view, Position: protocol.Position{Epoch: l.epoch, Seq: j.seq}, Copies: copies, Missing: j.missing,
+		j.w.done <- result{err: j.err, outcome: store.Outcome{
+			View: view, Position: j.pos, Copies: copies, Missing: j.missing, Repeated: j.repeated,
 		}}
 	}
 	b.writes = nil
@@ -74,9 +70,7 @@ func (l *lead) tell(b *batch, view *store.View, copies, least int) {
 // fail tells every writer that this reign will not answer it.
 func (l *lead) fail() {
 	deposed := retryLater(problem.NotPrimary, "the primary was deposed before the request was applied")
-	for _, w := range l.queue {
-		w.done <- result{err: deposed}
-	}
+	refuse(l.queue, deposed)
 	l.queue, l.queueBytes = nil, 0
 	for _, b := range l.batches {
 		b.fail(deposed)
@@ -85,17 +79,18 @@ func (l *lead) fail() {
 
 // fail tells the batch's writers that it will not be committed in this reign.
 func (b *batch) fail(certain error) {
-	b.end(certain, unknownOutcome("the primary was deposed before the write was committed"))
+	b.end(certain, "the primary was deposed before the write was committed")
 }
 
 // end tells the batch's writers that nobody waits for its commit any more. What
-// was only refused is certainly not applied; what was appended may yet be
-// committed, here or by the next primary.
-func (b *batch) end(certain, unknown error) {
+// was only refused is certainly not applied; what was appended, now or by an
+// earlier copy of the request, may yet be committed, here or by the next primary.
+func (b *batch) end(certain error, unknown string) {
+	appended := b.at != (time.Time{})
 	for _, j := range b.writes {
 		err := certain
-		if j.err == nil && !j.missing && b.at != (time.Time{}) {
-			err = unknown
+		if j.applied && (appended || j.repeated) {
+			err = j.w.unknown(unknown)
 		}
 		j.w.done <- result{err: err}
 	}
@@ -115,7 +110,7 @@ func (l *lead) expire(now time.Time, hold time.Duration) {
 			return
 		}
 		b.end(retryLater(problem.Overloaded, "the request had no effect, and has waited for %s for the writes before it", hold),
-			unknownOutcome("the write has waited for "+hold.String()+" to be on every in-sync replica"))
+			"the write has waited for "+hold.String()+" to be on every in-sync replica")
 	}
 }
 

@@ -18,6 +18,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	background.Go(func() { r.snapshots(ctx) })
+	background.Go(func() { r.feed.pump(ctx) })
 	// Nothing of this is deferred: a broken invariant must end the process at
 	// once, and not wait for locks that it holds itself.
 	err := r.control(ctx)
@@ -160,6 +161,10 @@ func (r *Replica) do(ctx context.Context, e protocol.Effect) error {
 		r.opts.Propose(e.Change)
 	case protocol.EffectDropPeer:
 		r.dropConn(e.Conn)
+	case protocol.EffectSealed:
+		r.sealedAt(e.Position)
+	case protocol.EffectReopen:
+		r.reopen()
 	case protocol.EffectLog:
 		r.log.Info().Str("standby", r.opts.NameOf(e.Peer)).Msg(e.Text)
 	}
@@ -203,6 +208,7 @@ func (r *Replica) endRole() {
 	r.serving.Store(false)
 	r.mu.Lock()
 	l := r.lead
+	r.unseal(r.notServing())
 	r.lead = nil
 	if l != nil {
 		l.fail()
@@ -233,6 +239,7 @@ func (r *Replica) shut() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
+	r.feed.close()
 	r.endRole()
 	r.alone.Store(false)
 	r.mu.Lock()

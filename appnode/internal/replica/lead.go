@@ -11,6 +11,7 @@ import (
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
 )
 
 // lead is the work of a primary. Its fields are guarded by Replica.mu, but for
@@ -25,6 +26,7 @@ type lead struct {
 	unsettled  int      // bytes of their records
 	committed  []*batch // to be answered once their state is published
 	recent     recent
+	seal       *sealRequest // not carried out, or not committed up to it yet; nil: none
 
 	// tail is the state after the newest record, committed or not.
 	tail *store.Map
@@ -56,13 +58,6 @@ type batch struct {
 	chunk  chunk
 	buf    []byte   // the chunk with the journal's headroom before it
 	writes []judged // those that have not been told yet
-}
-
-type judged struct {
-	w       *write
-	err     error
-	seq     protocol.Seq
-	missing bool
 }
 
 func (r *Replica) beginReign(ctx context.Context, epoch protocol.Epoch) error {
@@ -117,12 +112,20 @@ func (r *Replica) Write(ctx context.Context, req *store.Request) (store.Outcome,
 	case res := <-w.done:
 		return res.outcome, res.err
 	case <-ctx.Done():
-		return store.Outcome{}, unknownOutcome("the caller went away before the write was committed")
+		return store.Outcome{}, w.unknown("the caller went away before the write was committed")
 	}
 }
 
-func unknownOutcome(why string) error {
-	return problem.Errorf(problem.OutcomeUnknown, "%s: it may or may not have been applied; read before you repeat it", why)
+// unknown says that the write may or may not come to be applied, and how to ask
+// again.
+func (w *write) unknown(why string) error {
+	key := w.req.ID().AsKey()
+	if key == "" {
+		return problem.Errorf(problem.OutcomeUnknown, "%s: it may or may not have been applied; read before you repeat it", why)
+	}
+	err := problem.Errorf(problem.OutcomeUnknown, "%s: it may or may not have been applied; to know, send the same request again with %s: %s", why, wire.HeaderKey, key)
+	err.Key = key
+	return err
 }
 
 func (r *Replica) enqueue(w *write) error {
@@ -213,14 +216,15 @@ func (r *Replica) take(l *lead) []*write {
 	if r.lead != l {
 		return nil // deposed: what is queued has been told
 	}
+	if r.trySeal(l) {
+		return nil // reopen wakes the writer
+	}
 	if len(l.batches) >= maxBatches || l.unsettled >= maxUnsettled {
 		return nil // what waits for the standbys is enough; settle wakes the writer
 	}
 	if !r.enoughCopies() {
 		err := r.tooFewCopies()
-		for _, w := range l.queue {
-			w.done <- result{err: err}
-		}
+		refuse(l.queue, err)
 		l.queue, l.queueBytes = nil, 0
 		return nil
 	}
@@ -310,38 +314,23 @@ func (r *Replica) writeBatch(l *lead, writes []*write) bool {
 		if !disk.IsFull(err) {
 			answer = retryLater(problem.NotPrimary, "%s cannot write to its disk and gives up", r.opts.Name)
 		}
-		for _, w := range writes {
-			w.done <- result{err: answer}
-		}
+		refuse(writes, answer)
 		return disk.IsFull(err)
 	}
-	commit := r.commit()
-	pos := protocol.Position{Epoch: l.epoch, Seq: l.tail.Position().Seq}
-	b := &batch{writes: make([]judged, 0, len(writes))}
-	b.chunk.first = pos.Seq + 1
-	buf := make([]byte, journal.MarkSize, size)
-	var payload []byte
-	for _, w := range writes {
-		ops, err := l.tail.Judge(w.req)
-		if err != nil || len(ops) == 0 {
-			b.writes = append(b.writes, judged{w: w, err: err, seq: pos.Seq, missing: true})
-			continue
-		}
-		pos.Seq++
-		payload = store.AppendBatch(payload[:0], l.groupTime(), ops)
-		buf = record.Append(buf, &record.Record{Group: r.opts.Group, Epoch: pos.Epoch, Seq: pos.Seq, Commit: commit, Kind: record.Batch, Payload: payload})
-		if err := l.tail.ApplyBatch(pos, payload); err != nil {
-			r.die(fmt.Errorf("apply an accepted request: %w", err))
-			return false
-		}
-		b.writes = append(b.writes, judged{w: w, seq: pos.Seq})
-	}
-	b.last = pos.Seq
-	if len(buf) > journal.MarkSize {
-		b.state, b.buf = l.tail.Clone(), buf
-		b.chunk.last, b.chunk.data = pos.Seq, buf[journal.MarkSize:]
+	b, err := r.judge(l, writes, make([]byte, journal.MarkSize, size))
+	if err != nil {
+		r.die(err)
+		refuse(writes, retryLater(problem.NotPrimary, "%s has found itself broken and gives up", r.opts.Name))
+		return false
 	}
 	return r.append(l, b)
+}
+
+// refuse tells requests that were not judged that they will not be.
+func refuse(writes []*write, err error) {
+	for _, w := range writes {
+		w.done <- result{err: err}
+	}
 }
 
 // append shows a batch to the streams, writes it to the journal and syncs. It

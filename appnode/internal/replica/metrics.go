@@ -10,7 +10,8 @@ import (
 // Metrics are what a replica measures of its own work. Gauges that mirror its
 // status are the server's.
 type Metrics struct {
-	syncs prometheus.Histogram
+	syncs   prometheus.Histogram
+	repeats prometheus.Counter
 }
 
 // NewMetrics registers the replica's metrics.
@@ -21,8 +22,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help:    "How long a batch of records took to be written and synced.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18), // 50 µs to 6.5 s
 		}),
+		repeats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "understudy_repeated_requests_total",
+			Help: "Writes that came again with their id and got their first answer again.",
+		}),
 	}
-	return m, errors.Join(reg.Register(m.syncs))
+	return m, errors.Join(reg.Register(m.syncs), reg.Register(m.repeats))
 }
 
 // Sync notes how long a sync took.

@@ -12,16 +12,25 @@ import (
 func (r *Replica) publish() {
 	commit := r.core.Commit()
 	before := r.applied.Position()
+	var news []chunk
 	if r.lead != nil {
 		if state := r.lead.collect(commit); state != nil {
 			r.applied = state
 		}
-	} else if err := r.pending.apply(r.applied, commit); err != nil {
-		r.die(fmt.Errorf("apply committed records: %w", err))
-		return
+		news = r.lead.news()
+	} else {
+		var err error
+		if news, err = r.pending.upTo(commit); err == nil {
+			err = r.pending.apply(r.applied, commit)
+		}
+		if err != nil {
+			r.die(fmt.Errorf("apply committed records: %w", err))
+			return
+		}
 	}
 	if r.applied.Position() != before {
 		r.view.Store(r.applied.View())
+		r.feed.add(news, r.applied.Position())
 		if len(r.waiting) > 0 {
 			r.wakeReaders()
 		}
@@ -52,7 +61,7 @@ func applyRecord(m *store.Map, rec record.Record) error {
 	case record.Profile:
 		return m.ApplyProfile(rec.Position(), rec.Payload)
 	case record.Batch:
-		return m.ApplyBatch(rec.Position(), rec.Payload)
+		return m.ApplyBatch(rec.Position(), rec.RequestID, rec.Payload)
 	}
 	return fmt.Errorf("record %s is of an unknown kind %d", rec.Position(), rec.Kind)
 }

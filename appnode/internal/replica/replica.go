@@ -85,6 +85,8 @@ type Replica struct {
 	// view is the state to read from: every record up to the commit seq, as
 	// far as it has been applied. Never nil.
 	view atomic.Pointer[store.View]
+	// feed is what watchers are fed from. It has its own lock.
+	feed *feed
 	// full tells that the disk had no room for the last batch.
 	full atomic.Bool
 	// turned is when the control loop last came round, in nanoseconds since
@@ -106,6 +108,7 @@ type Replica struct {
 	pending pending               // journal beyond applied; unused while lead is set
 	waiting []positionWait        // session reads
 	lead    *lead                 // while primary
+	opened  chan struct{}         // closed when a seal ends; nil: there is none
 	// rounds are those that something waits for, by number: the one in flight
 	// and the next.
 	rounds []*round
@@ -171,6 +174,7 @@ func (r *Replica) load() error {
 		}
 	}
 	r.view.Store(r.applied.View())
+	r.feed = newFeed(r.applied.Position())
 	return nil
 }
 

@@ -28,16 +28,23 @@ const (
 	testCluster  = "c0ffee"
 	testSegment  = 16 << 10
 	testSnapshot = 64 << 10
+	// tooLong is more than any test takes, in fake time: who waits for what never
+	// comes would wait for ever, for the clock of a bubble goes on as long as anything
+	// in it ticks.
+	tooLong = 30 * time.Minute
 )
 
 // rig is a few replicas on a network and disks in memory, in a bubble, and a desk
 // in the place of the monitors.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	net     *memnet.Net
 	members []*member
 	desk    *desk
 	profile []byte
+	// grow is by how many powers of two the members' segments and snapshots are
+	// larger than a test wants them.
+	grow int
 }
 
 // member is a machine of the rig, and the replica that runs on it, if one does.
@@ -62,6 +69,8 @@ func inRig(t *testing.T, names []string, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, net: memnet.New(1)}
 		r.desk = newDesk(r)
+		watchdog := time.AfterFunc(tooLong, func() { panic("the test does not come to an end") })
+		t.Cleanup(func() { watchdog.Stop() })
 		t.Cleanup(r.end)
 		for _, name := range names {
 			r.addMember(name)
@@ -156,7 +165,7 @@ func (m *member) open() journal.Opened {
 	require.NoError(t, m.dir.SetCluster(testCluster))
 	why, _ := m.dir.Failed(0)
 	j, opened, err := journal.Open(journal.Options{
-		FS: m.disk, Dir: m.dir.GroupDir(0), SegmentBytes: testSegment, Existing: m.dir.Made(0), Failed: why, Log: zerolog.Nop(),
+		FS: m.disk, Dir: m.dir.GroupDir(0), SegmentBytes: testSegment << m.rig.grow, Existing: m.dir.Made(0), Failed: why, Log: zerolog.Nop(),
 	})
 	require.NoError(t, err)
 	m.journal = j
@@ -174,7 +183,7 @@ func (m *member) start() {
 	host := m.rig.net.Host(m.name)
 	r, err := New(Options{
 		Name: m.name, Cluster: m.dir.Cluster, Me: m.boot(), Epochs: m.dir, Journal: m.journal, Commit: opened.Commit,
-		Config: protocol.DefaultReplicaConfig(), Profile: m.rig.profile, SnapshotBytes: testSnapshot, Dial: m.dial(host),
+		Config: protocol.DefaultReplicaConfig(), Profile: m.rig.profile, SnapshotBytes: testSnapshot << m.rig.grow, Dial: m.dial(host),
 		Address: m.rig.addressOf, NameOf: func(u protocol.UUID) string { return m.rig.desk.registry().NameOf(u) },
 		Propose: func(c protocol.ChangeInSync) { m.rig.desk.propose(m.name, c) },
 		Changed: func() {}, Metrics: metrics, Log: zerolog.New(zerolog.TestWriter{T: t}).Level(logLevel).Hook(stamp(m.name)),

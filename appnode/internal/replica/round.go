@@ -54,7 +54,7 @@ func (r *Replica) checkRound() {
 
 func (r *Replica) endRound(rd *round) {
 	for _, b := range rd.batches {
-		r.lead.tell(b, r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
+		b.tell(r.view.Load(), r.core.Copies(), int(r.minCopies.Load()))
 	}
 	for _, a := range rd.asked {
 		a.answer()
@@ -100,6 +100,7 @@ func (r *Replica) readConfirmed(ctx context.Context) (*store.View, error) {
 		return r.view.Load(), nil
 	}
 	r.mu.Lock()
+	r.awaitOpening(ctx)
 	if r.lead == nil || !r.core.Serving() {
 		err := r.notServing()
 		r.mu.Unlock()

@@ -162,6 +162,7 @@ func (r *Replica) install(body io.Reader) error {
 	r.core.Installed(meta.Position, meta.Boundaries)
 	r.applied, r.pending = m, pending{}
 	r.view.Store(m.View())
+	r.feed.reset(m.Position())
 	r.wakeReaders()
 	r.mu.Unlock()
 	r.log.Info().Stringer("position", meta.Position).Int("keys", m.Len()).Msg("snapshot installed")

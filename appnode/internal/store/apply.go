@@ -6,15 +6,26 @@ import (
 	"understudy.example/pkg/protocol"
 )
 
-// ApplyBatch applies the payload of a batch record. An error leaves the map as
-// it was. The payload is copied, so the caller may reuse its buffer.
-func (m *Map) ApplyBatch(pos protocol.Position, payload []byte) error {
+// ApplyBatch applies a batch record: its request id, empty if the request had
+// none, and its payload. An error leaves the map as it was. Both are copied, so
+// the caller may reuse their buffers.
+func (m *Map) ApplyBatch(pos protocol.Position, requestID, payload []byte) error {
 	if err := m.follows(pos); err != nil {
 		return err
 	}
 	// All is checked before the first op is applied: all of a batch or nothing.
 	if err := checkBatch(payload); err != nil {
 		return fmt.Errorf("apply record %s: %w", pos, err)
+	}
+	var a answered
+	if len(requestID) > 0 {
+		var err error
+		if a, err = parseAnswered(requestID); err == nil {
+			err = m.ids.check(a, pos)
+		}
+		if err != nil {
+			return fmt.Errorf("apply record %s: %w", pos, err)
+		}
 	}
 	r, _ := openBatch(payload)
 	for range r.count {
@@ -27,6 +38,10 @@ func (m *Map) ApplyBatch(pos protocol.Position, payload []byte) error {
 		}
 	}
 	m.position, m.time = pos, max(m.time, r.time)
+	if len(requestID) > 0 {
+		m.ids.apply(a, pos, m.time)
+	}
+	m.ids.expire(pos.Seq, m.time)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func TestBatchRefusesDamage(t *testing.T) {
 			require.ErrorIs(t, err, errBatch)
 			m := NewMap()
 			pos := apply(t, m, set("a", "1"))
-			require.ErrorIs(t, m.ApplyBatch(at(1, 2), payload), errBatch)
+			require.ErrorIs(t, m.ApplyBatch(at(1, 2), nil, payload), errBatch)
 			require.Equal(t, map[string]Entry{"a": {"1", pos}}, contents(m.View()), "a refused batch changes nothing")
 			require.Equal(t, pos, m.Position())
 		})
@@ -69,11 +69,11 @@ func TestBatchRefusesDamage(t *testing.T) {
 func TestApplyBatch(t *testing.T) {
 	m := NewMap()
 	payload := AppendBatch(nil, 50, []Op{set("a", "1"), set("b", "2"), del("b"), del("absent"), set("c", "3")})
-	require.NoError(t, m.ApplyBatch(at(1, 1), payload))
+	require.NoError(t, m.ApplyBatch(at(1, 1), nil, payload))
 	clear(payload) // the caller may reuse its buffer
 	require.Equal(t, map[string]Entry{"a": {"1", at(1, 1)}, "c": {"3", at(1, 1)}}, contents(m.View()))
 	require.Equal(t, int64(50), m.GroupTime())
-	require.NoError(t, m.ApplyBatch(at(2, 2), AppendBatch(nil, 40, []Op{set("a", "4")})))
+	require.NoError(t, m.ApplyBatch(at(2, 2), nil, AppendBatch(nil, 40, []Op{set("a", "4")})))
 	require.Equal(t, int64(50), m.GroupTime(), "group time never goes back")
 	require.Equal(t, map[string]Entry{"a": {"4", at(2, 2)}, "c": {"3", at(1, 1)}}, contents(m.View()))
 }
@@ -83,7 +83,7 @@ func TestRecordsAreAppliedInOrder(t *testing.T) {
 	require.NoError(t, m.ApplyEpochStart(at(3, 1)))
 	for _, pos := range []protocol.Position{{}, at(3, 1), at(3, 3), at(2, 2)} {
 		require.ErrorContains(t, m.ApplyEpochStart(pos), "does not follow 3.1")
-		require.ErrorContains(t, m.ApplyBatch(pos, AppendBatch(nil, 0, nil)), "does not follow 3.1")
+		require.ErrorContains(t, m.ApplyBatch(pos, nil, AppendBatch(nil, 0, nil)), "does not follow 3.1")
 		require.ErrorContains(t, m.ApplyProfile(pos, []byte("{}")), "does not follow 3.1")
 	}
 	require.NoError(t, m.ApplyEpochStart(at(4, 2)))
@@ -115,7 +115,7 @@ func FuzzParseBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		groupTime, ops, err := ParseBatch(payload)
 		m := NewMap()
-		applied := m.ApplyBatch(at(1, 1), payload)
+		applied := m.ApplyBatch(at(1, 1), nil, payload)
 		require.Equal(t, err == nil, applied == nil)
 		if err != nil {
 			require.Zero(t, m.Len())

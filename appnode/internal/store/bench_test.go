@@ -3,7 +3,10 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"testing"
+
+	"understudy.example/pkg/requestid"
 )
 
 // benchMap returns a map of n small entries.
@@ -25,13 +28,24 @@ func BenchmarkPut(b *testing.B) {
 	for _, keys := range []int{100, 100_000} {
 		for _, batch := range []int{1, 16, 64} {
 			b.Run(fmt.Sprintf("keys=%d/batch=%d", keys, batch), func(b *testing.B) {
-				benchPut(b, keys, batch)
+				benchPut(b, keys, batch, func(req *Request, _ int) *Request { return req })
+			})
+			b.Run(fmt.Sprintf("keys=%d/batch=%d/session", keys, batch), func(b *testing.B) {
+				benchPut(b, keys, batch, func(req *Request, n int) *Request {
+					// As many are unanswered as are in two batches.
+					return req.Named(requestid.ID{Session: requestid.Session{1}, Birth: 1, Serial: uint64(n), Lowest: uint64(max(1, n-2*batch))}, 1)
+				})
+			})
+			b.Run(fmt.Sprintf("keys=%d/batch=%d/key", keys, batch), func(b *testing.B) {
+				benchPut(b, keys, batch, func(req *Request, n int) *Request {
+					return req.Named(requestid.ID{Key: "8e03978e-40d5-43dd-bc93-" + strconv.Itoa(n*7919)}, 1)
+				})
 			})
 		}
 	}
 }
 
-func benchPut(b *testing.B, keys, batch int) {
+func benchPut(b *testing.B, keys, batch int, name func(req *Request, n int) *Request) {
 	m := benchMap(b, keys)
 	reqs := make([]*Request, 4096)
 	for i := range reqs {
@@ -41,17 +55,20 @@ func benchPut(b *testing.B, keys, batch int) {
 		}
 	}
 	pos := m.Position()
-	var payload []byte
+	var payload, id []byte
 	b.ReportAllocs()
-	n := 0
+	n := 1
 	for b.Loop() {
-		effects, err := m.Judge(reqs[n%len(reqs)])
-		if err != nil {
-			b.Fatal(err)
+		now := int64(n) * 10_000 // 100,000 writes a second
+		req := name(reqs[n%len(reqs)], n)
+		v := m.JudgeOnce(req, now)
+		if v.Err != nil {
+			b.Fatal(v.Err)
 		}
-		payload = AppendBatch(payload[:0], int64(n), effects)
+		payload = AppendBatch(payload[:0], now, v.Effects)
+		id = AppendAnswered(id[:0], req, v.Status)
 		pos.Seq++
-		if err := m.ApplyBatch(pos, payload); err != nil {
+		if err := m.ApplyBatch(pos, id, payload); err != nil {
 			b.Fatal(err)
 		}
 		if n++; n%batch == 0 {

@@ -21,6 +21,7 @@ func DecodeMap(r io.Reader) (*Map, error) {
 	for i := uint64(0); i < count && d.err == nil; i++ {
 		d.entry(m)
 	}
+	d.ids(m)
 	if d.err == nil {
 		if _, err := d.in.ReadByte(); err == nil {
 			d.fail(errors.New("bytes follow its end"))
@@ -67,9 +68,7 @@ func (d *decoder) header(m *Map) {
 	if d.err != nil {
 		return
 	}
-	if m.time, err = binary.ReadVarint(d.in); err != nil {
-		d.fail(err)
-	}
+	m.time = d.varint()
 	text := d.bytes(d.uvarint(maxProfile))
 	if d.err != nil || len(text) == 0 {
 		return

@@ -11,14 +11,15 @@ import (
 )
 
 // stateFormat is the first byte of an encoded state.
-const stateFormat = 1
+const stateFormat = 2
 
 // maxProfile bounds the JSON of a profile, in bytes.
 const maxProfile = MaxRequest
 
 // EncodeTo writes the state in the form that DecodeMap reads: format, position,
-// group time, profile, count, then the entries in the order of their keys. It
-// carries no checksum: the snapshot file that holds it does.
+// group time, profile, count, the entries in the order of their keys, then which
+// requests were answered. It carries no checksum: the snapshot file that holds
+// it does.
 func (v *View) EncodeTo(w io.Writer) error {
 	var profile []byte
 	if v.profile != nil {
@@ -47,6 +48,12 @@ func (v *View) EncodeTo(w io.Writer) error {
 		}
 		return true
 	})
+	if err == nil {
+		err = v.ids.encode(buf, func(b []byte) error {
+			_, err := out.Write(b)
+			return err
+		})
+	}
 	if err == nil {
 		err = out.Flush()
 	}

@@ -2,6 +2,12 @@
 // client asks to be written, applies committed records and publishes immutable
 // views to read from.
 //
+// Beside the map it keeps which requests were answered, and how, so that each is
+// applied once: the answers are part of the state, made by the same records and
+// carried by the same snapshots. What a first hop may still send again is kept
+// until its later requests say that it will not, a caller's own key for
+// [KeepFor] of the group's time.
+//
 // One goroutine owns a [Map]. After each committed batch it takes a [View],
 // which costs the same whatever the size of the map: the two share a B-tree
 // whose nodes are copied when the owner changes them next. A primary applies its
@@ -29,7 +35,7 @@ type Map struct {
 
 // NewMap returns an empty map.
 func NewMap() *Map {
-	return &Map{state: state{tree: btree.NewMap[string, *Entry](degree)}}
+	return &Map{state: state{tree: btree.NewMap[string, *Entry](degree), ids: newIDTable()}}
 }
 
 // LimitBytes makes Judge refuse what would bring Bytes above n. Zero: no limit.
@@ -40,14 +46,14 @@ func (m *Map) LimitBytes(n int64) { m.limit = n }
 // handed to another owner.
 func (m *Map) Clone() *Map {
 	c := *m
-	c.tree = m.tree.Copy()
+	c.tree, c.ids = m.tree.Copy(), m.ids.share()
 	return &c
 }
 
 // View returns the present state to read from.
 func (m *Map) View() *View {
 	v := &View{state: m.state}
-	v.tree = m.tree.Copy()
+	v.tree, v.ids = m.tree.Copy(), m.ids.share()
 	return v
 }
 

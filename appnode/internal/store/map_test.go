@@ -25,7 +25,7 @@ func del(key string) Op        { return Op{Key: key, Delete: true} }
 func apply(t testing.TB, m *Map, ops ...Op) protocol.Position {
 	t.Helper()
 	pos := at(1, m.Position().Seq+1)
-	require.NoError(t, m.ApplyBatch(pos, AppendBatch(nil, int64(pos.Seq), ops)))
+	require.NoError(t, m.ApplyBatch(pos, nil, AppendBatch(nil, int64(pos.Seq), ops)))
 	return pos
 }
 

@@ -13,10 +13,11 @@ const (
 )
 
 // Outcome is what became of a request that was judged, replicated and
-// committed.
+// committed. Beside a refusal only View and Repeated are told.
 type Outcome struct {
 	View     *View             // a state that contains the write
-	Position protocol.Position // of the write, or of the state it was judged on if it had no effect
+	Position protocol.Position // of the write, or of the state it was judged on if it has no record
 	Copies   int               // replicas that hold the write durably
 	Missing  bool              // the request had no effect: what it deletes was not there
+	Repeated bool              // the request was answered before: this is that answer again
 }

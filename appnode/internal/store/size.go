@@ -13,6 +13,6 @@ func sizeOf(ops []Op) int {
 	return n
 }
 
-// Size returns the most bytes that the request's effects take in a record. It
-// is at most MaxRequest.
+// Size returns the most bytes that the request takes in a record beside its
+// header. Without its id it is at most MaxRequest.
 func (r *Request) Size() int { return r.size }

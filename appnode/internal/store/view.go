@@ -38,6 +38,7 @@ type state struct {
 	position protocol.Position
 	time     int64
 	profile  *Profile
+	ids      idTable
 }
 
 // Get returns the entry of key.

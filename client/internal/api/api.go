@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"understudy.example/pkg/problem"
+	"understudy.example/pkg/wire"
 )
 
 const (
@@ -60,8 +61,11 @@ type Request struct {
 	Body   []byte
 }
 
-// changes tells whether sending the request twice could apply it twice.
-func (r Request) changes() bool { return r.Method != http.MethodGet }
+// changes tells whether sending the request twice could apply it twice. The
+// group applies a write with a key once, however often it comes.
+func (r Request) changes() bool { return r.Method != http.MethodGet && r.key() == "" }
+
+func (r Request) key() string { return r.Header[wire.HeaderKey] }
 
 // Answer is a successful answer.
 type Answer struct {
@@ -86,19 +90,25 @@ func (u *Unreachable) Unwrap() error { return u.Cause }
 
 // Do sends the request until it is answered for good or the timeout is over. It
 // is sent again after a refused connection and after a refusal that says that
-// asking again can help; a read also after a connection that broke. A write
-// that may have arrived is never sent again: its error has the code
-// outcome_unknown.
+// asking again can help; a read, and a write with a key, also after a connection
+// that broke. Another that may have arrived is never sent again: its error has
+// the code outcome_unknown.
 func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
 	backoff, noticed, began := firstBackoff, false, time.Now()
+	uncertain := false  // an attempt may have been carried out
+	var again *tryAgain // why the newest attempt that was not merely cut short failed
 	for attempt := 0; ; attempt++ {
 		answer, err := c.once(ctx, c.monitors[attempt%len(c.monitors)], req)
-		again, ok := errors.AsType[*tryAgain](err)
+		why, ok := errors.AsType[*tryAgain](err)
 		if !ok {
 			return answer, err
 		}
+		if again == nil || ctx.Err() == nil {
+			again = why
+		}
+		uncertain = uncertain || why.arrived && req.key() != ""
 		if !noticed && time.Since(began) >= noticeAfter {
 			noticed = true
 			c.notice(fmt.Sprintf("%v; trying again until %s are over", again.error, c.timeout))
@@ -106,9 +116,12 @@ func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 		select {
 		case <-ctx.Done():
 			if parent.Err() != nil {
+				if uncertain {
+					return nil, unknown(req, parent.Err())
+				}
 				return nil, fmt.Errorf("interrupted: %w", parent.Err())
 			}
-			return nil, c.givenUp(again)
+			return nil, c.givenUp(again, req, uncertain)
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)
@@ -116,15 +129,31 @@ func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 }
 
 // tryAgain marks an error after which the request may be sent again.
-type tryAgain struct{ error }
+type tryAgain struct {
+	error
+	arrived bool // the attempt may have been carried out
+}
 
 func (t *tryAgain) Unwrap() error { return t.error }
 
-func (c *Client) givenUp(last *tryAgain) error {
+func (c *Client) givenUp(last *tryAgain, req Request, uncertain bool) error {
+	if uncertain {
+		return unknown(req, last.error)
+	}
 	if refusal, ok := errors.AsType[*problem.Error](last.error); ok {
 		return problem.Errorf(refusal.Code, "%s (asked for %s)", refusal.Detail, c.timeout)
 	}
 	return &Unreachable{Monitors: c.monitors, Cause: last.error}
+}
+
+// unknown is the error of a write that may have been applied.
+func unknown(req Request, why error) error {
+	if problem.CodeOf(why) == problem.OutcomeUnknown {
+		return why // the monitor's own words
+	}
+	e := problem.Errorf(problem.OutcomeUnknown, "the write may or may not have been applied (%v): look before you send it again; its Idempotency-Key was %s", why, req.key())
+	e.Key = req.key()
+	return e
 }
 
 // once sends the request to one monitor.
@@ -167,7 +196,7 @@ func broken(req Request, monitor string, err error, connected bool) error {
 		err = op.Err
 	}
 	if !connected || !req.changes() {
-		return &tryAgain{err}
+		return &tryAgain{err, connected}
 	}
 	return problem.Errorf(problem.OutcomeUnknown, "the connection to %s broke after the request was sent (%v): it may or may not have been carried out; look before you send it again", monitor, err)
 }
@@ -177,7 +206,7 @@ func refused(req Request, res *http.Response, body []byte) error {
 	err := problem.Parse(res.StatusCode, res.Header, body)
 	transient := res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusGatewayTimeout
 	if retryable := err.Code.Meaning().Retryable && res.StatusCode == http.StatusServiceUnavailable; retryable || (transient && !req.changes()) {
-		return &tryAgain{err}
+		return &tryAgain{err, transient}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"understudy.example/pkg/problem"
+	"understudy.example/pkg/wire"
 )
 
 const ample = 10 * time.Second
@@ -148,6 +150,34 @@ func TestABrokenWriteIsNeverSentAgain(t *testing.T) {
 			require.EqualValues(t, 1, asked.Load())
 		})
 	}
+}
+
+func TestABrokenWriteWithAKeyIsSentAgain(t *testing.T) {
+	var keys []string
+	c := client(t, ample, monitor(t, func(w http.ResponseWriter, r *http.Request) {
+		if keys = append(keys, r.Header.Get(wire.HeaderKey)); len(keys) < 3 {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	_, err := c.Put(t.Context(), "k", "v")
+	require.NoError(t, err)
+	require.Len(t, keys, 3)
+	require.Equal(t, []string{keys[0], keys[0], keys[0]}, keys)
+	_, err = c.Delete(t.Context(), "k")
+	require.NoError(t, err)
+	require.NotEqual(t, keys[0], keys[3], "another write has another key")
+}
+
+func TestAWriteWithAKeyTellsIfItMayHaveBeenApplied(t *testing.T) {
+	c := client(t, 200*time.Millisecond, monitor(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	_, err := c.Put(t.Context(), "k", "v")
+	require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+	failed, _ := errors.AsType[*problem.Error](err)
+	require.NotEmpty(t, failed.Key)
+	require.ErrorContains(t, err, "its Idempotency-Key was "+failed.Key)
+
+	_, err = client(t, 200*time.Millisecond, nobody(t)).Put(t.Context(), "k", "v")
+	require.ErrorContains(t, err, "no monitor answered", "nothing was sent, and it is said so")
 }
 
 func TestABrokenReadIsSentAgain(t *testing.T) {

@@ -3,12 +3,14 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
@@ -48,7 +50,7 @@ func (c *Client) Update(ctx context.Context, changes map[string]string, limit in
 	}
 	answer, err := c.Do(ctx, Request{
 		Method: http.MethodPatch, Path: "/v1/state", Body: body.Bytes(),
-		Header: map[string]string{"Content-Type": "application/merge-patch+json"},
+		Header: map[string]string{"Content-Type": "application/merge-patch+json", wire.HeaderKey: rand.Text()},
 	})
 	if err != nil {
 		return nil, err
@@ -63,13 +65,16 @@ func (c *Client) Get(ctx context.Context, key string) (*Answer, error) {
 
 // Put sets one key.
 func (c *Client) Put(ctx context.Context, key, value string) (*Answer, error) {
-	return c.Do(ctx, Request{Method: http.MethodPut, Path: pathKeys + url.PathEscape(key), Body: []byte(value)})
+	return c.Do(ctx, Request{Method: http.MethodPut, Path: pathKeys + url.PathEscape(key), Body: []byte(value), Header: keyed()})
 }
 
 // Delete removes one key.
 func (c *Client) Delete(ctx context.Context, key string) (*Answer, error) {
-	return c.Do(ctx, Request{Method: http.MethodDelete, Path: pathKeys + url.PathEscape(key)})
+	return c.Do(ctx, Request{Method: http.MethodDelete, Path: pathKeys + url.PathEscape(key), Header: keyed()})
 }
+
+// keyed names a write, so that it is applied once however often it is sent.
+func keyed() map[string]string { return map[string]string{wire.HeaderKey: rand.Text()} }
 
 // Kill ends the process of the named node at once, as a crash would.
 func (c *Client) Kill(ctx context.Context, node string) (wire.Killed, error) {
@@ -78,6 +83,45 @@ func (c *Client) Kill(ctx context.Context, node string) (wire.Killed, error) {
 		return wire.Killed{}, err
 	}
 	return decode[wire.Killed](answer)
+}
+
+// Switchover changes the primary with its help.
+func (c *Client) Switchover(ctx context.Context, o wire.ChangeOrder) (wire.PrimaryChanged, error) {
+	return order[wire.PrimaryChanged](ctx, c, http.MethodPost, "/v1/switchover", o)
+}
+
+// Failover changes the primary without its help.
+func (c *Client) Failover(ctx context.Context, o wire.ChangeOrder) (wire.PrimaryChanged, error) {
+	return order[wire.PrimaryChanged](ctx, c, http.MethodPost, "/v1/failover", o)
+}
+
+// SetMaintenance takes a node out of the in-sync sets, or ends that.
+func (c *Client) SetMaintenance(ctx context.Context, node string, on bool) (wire.Maintenance, error) {
+	return order[wire.Maintenance](ctx, c, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/maintenance", wire.Maintenance{On: on})
+}
+
+// Configure changes the settings that are named, and returns all.
+func (c *Client) Configure(ctx context.Context, settings map[string]any) (protocol.Settings, error) {
+	return order[protocol.Settings](ctx, c, http.MethodPatch, "/v1/config", settings)
+}
+
+// Freeze has the named node stand still for a while.
+func (c *Client) Freeze(ctx context.Context, node string, d protocol.Duration) (wire.Freeze, error) {
+	return order[wire.Freeze](ctx, c, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/freeze", wire.Freeze{For: d})
+}
+
+// order sends what an operator wants.
+func order[T any](ctx context.Context, c *Client, method, path string, message any) (T, error) {
+	var none T
+	body, err := json.Marshal(message)
+	if err != nil {
+		return none, fmt.Errorf("encode the order: %w", err)
+	}
+	answer, err := c.Do(ctx, Request{Method: method, Path: path, Body: body, Header: map[string]string{"Content-Type": "application/json"}})
+	if err != nil {
+		return none, err
+	}
+	return decode[T](answer)
 }
 
 func read[T any](ctx context.Context, c *Client, path string) (T, error) {

@@ -38,8 +38,24 @@ func (a action) run(ctx context.Context) error {
 		return a.status(ctx)
 	case "history":
 		return a.history(ctx)
+	case "watch":
+		return a.watch(ctx)
+	case "events":
+		return a.events(ctx)
 	case "explain":
 		return a.explain(ctx)
+	case "switchover":
+		return a.changePrimary(ctx, a.api.Switchover)
+	case "failover":
+		return a.changePrimary(ctx, a.api.Failover)
+	case "maintenance":
+		return a.maintenance(ctx)
+	case "pause":
+		return a.pause(ctx, true)
+	case "resume":
+		return a.pause(ctx, false)
+	case "freeze":
+		return a.freeze(ctx)
 	case "kill-primary":
 		return a.killPrimary(ctx)
 	case "kill":

@@ -13,11 +13,13 @@ import (
 
 	"understudy.example/client/internal/pairs"
 	"understudy.example/pkg/flags"
+	"understudy.example/pkg/wire"
 )
 
 const (
 	defaultMonitor = "127.0.0.1:8080"
 	defaultTimeout = 5 * time.Second
+	defaultFreeze  = 5 * time.Second
 	envMonitor     = "UNDERSTUDY_MONITOR"
 )
 
@@ -29,11 +31,23 @@ const usage = `client asks a cluster through its monitors. It takes one action:
   -get K               print the value of a key
   -put K=V             set one key
   -delete K            remove one key
+  -watch               print every key as it is, and then every change until
+                       Ctrl-C; -prefix P: of the keys that begin with P
   -status              show nodes, groups and monitors, and whether a failover
                        is possible now
   -history             show what happened to the cluster
+  -events              print who the primary is, and what happens until Ctrl-C
   -explain             show for each node whether it can be promoted now, and if
                        not, why; and what would happen if the primary died
+  -switchover          change the primary with its help: nobody sees an error;
+                       -to NAME names the next one
+  -failover            change the primary without its help; -to NAME names the
+                       next one, which must hold every acknowledged write, or
+                       -to NAME -force -reason TEXT one that may not: what it
+                       lacks is lost (-primary-is-stopped: you made sure)
+  -maintenance N=on    take node N out of the in-sync sets; N=off ends that
+  -pause, -resume      stop automatic failover, and start it again
+  -freeze NAME         have that node's process stand still, -for 5s
   -kill-primary        end the primary's process as a crash would, and tell who
                        took over
   -kill NAME           end the process of that node as a crash would
@@ -53,6 +67,9 @@ type invocation struct {
 	action   string // the name of its flag
 	operand  string // the value of its flag
 	file     string
+	order    wire.ChangeOrder // of -switchover and -failover
+	freeze   time.Duration    // of -freeze
+	prefix   string           // of -watch
 	monitors []string
 	timeout  time.Duration
 	json     bool
@@ -69,8 +86,16 @@ var actionFlags = []struct {
 	{"put", "KEY=VALUE"},
 	{"delete", "KEY"},
 	{"status", ""},
+	{"watch", ""},
 	{"history", ""},
+	{"events", ""},
 	{"explain", ""},
+	{"switchover", ""},
+	{"failover", ""},
+	{"maintenance", "NAME=on|off"},
+	{"pause", ""},
+	{"resume", ""},
+	{"freeze", "NAME"},
 	{"kill-primary", ""},
 	{"kill", "NAME"},
 }
@@ -92,6 +117,12 @@ func parseArgs(args []string, env func(string) string, help io.Writer) (*invocat
 	}
 	fs.String("get_state", "", "`primary|standby|NAME`") // another spelling of -get-state
 	fs.StringVar(&in.file, "file", "", "`FILE`")
+	fs.StringVar(&in.order.To, "to", "", "`NAME`")
+	fs.BoolVar(&in.order.Force, "force", false, "")
+	fs.StringVar(&in.order.Reason, "reason", "", "`TEXT`")
+	fs.BoolVar(&in.order.PrimaryIsStopped, "primary-is-stopped", false, "")
+	fs.DurationVar(&in.freeze, "for", defaultFreeze, "")
+	fs.StringVar(&in.prefix, "prefix", "", "`PREFIX`")
 	fs.StringVar(&monitors, "monitor", "", "`host:port[,...]`")
 	fs.DurationVar(&in.timeout, "timeout", defaultTimeout, "")
 	fs.StringVar(&form, "o", "", "`json|table`")
@@ -99,6 +130,9 @@ func parseArgs(args []string, env func(string) string, help io.Writer) (*invocat
 		return nil, err
 	}
 	if err := in.chooseAction(fs); err != nil {
+		return nil, err
+	}
+	if err := in.checkCompanions(fs); err != nil {
 		return nil, err
 	}
 	if err := in.chooseForm(form); err != nil {
@@ -146,7 +180,7 @@ func (in *invocation) checkOperand() error {
 		if in.file == "" {
 			return errors.New("-update needs a file of key=value lines: write -update -file FILE")
 		}
-	case "get-state", "kill":
+	case "get-state", "kill", "freeze":
 		if in.operand == "" {
 			return fmt.Errorf("-%s needs the name of a node; -status lists them", in.action)
 		}
@@ -154,11 +188,53 @@ func (in *invocation) checkOperand() error {
 		err = pairs.CheckKey(in.operand)
 	case "put":
 		_, _, err = pairs.Split(in.operand)
+	case "maintenance":
+		_, _, err = in.maintenance()
 	}
 	if err != nil {
 		return fmt.Errorf("-%s: %w", in.action, err)
 	}
 	return nil
+}
+
+// companions lists the flags that belong to particular actions.
+var companions = map[string][]string{
+	"to":                 {"switchover", "failover"},
+	"force":              {"failover"},
+	"reason":             {"switchover", "failover"},
+	"primary-is-stopped": {"failover"},
+	"for":                {"freeze"},
+	"prefix":             {"watch"},
+}
+
+// checkCompanions refuses a flag that says nothing to the action: it might have
+// been meant to restrict it.
+func (in *invocation) checkCompanions(fs *flag.FlagSet) (err error) {
+	fs.Visit(func(f *flag.Flag) {
+		if actions := companions[f.Name]; actions != nil && !slices.Contains(actions, in.action) {
+			err = fmt.Errorf("-%s belongs to -%s, and the action is -%s", f.Name, strings.Join(actions, " and -"), in.action)
+		}
+	})
+	o := in.order
+	switch {
+	case err != nil:
+	case o.Force && (o.To == "" || o.Reason == ""):
+		err = errors.New("-failover -force loses what the node lacks: it needs -to NAME and -reason TEXT, which is kept in the history")
+	case o.PrimaryIsStopped && !o.Force:
+		err = errors.New("-primary-is-stopped is for -failover -to NAME -force -reason TEXT")
+	case in.freeze <= 0:
+		err = fmt.Errorf("-for %s is no time: give a duration such as 5s", in.freeze)
+	}
+	return err
+}
+
+// maintenance reads NAME=on or NAME=off.
+func (in *invocation) maintenance() (name string, on bool, err error) {
+	name, state, _ := strings.Cut(in.operand, "=")
+	if name == "" || state != "on" && state != "off" {
+		return "", false, fmt.Errorf("%q is not of the form NAME=on or NAME=off", in.operand)
+	}
+	return name, state == "on", nil
 }
 
 func (in *invocation) chooseForm(form string) error {

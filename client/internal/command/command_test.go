@@ -214,7 +214,7 @@ func TestRefusalsHaveTheirExitCodes(t *testing.T) {
 	} {
 		f := newFake(t)
 		f.on("PUT /v1/kv/name", problem.Errorf(code, "the reason why"))
-		got := f.run(t, "-timeout", "30ms", "-put", "name=Ada")
+		got := f.run(t, "-timeout", "500ms", "-put", "name=Ada")
 		require.Equal(t, want, got.code, code)
 		require.Empty(t, got.out)
 		require.Contains(t, got.errors, "client: the reason why")
@@ -225,7 +225,7 @@ func TestAnUnreachableMonitor(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
-	got := run(t, "", "-monitor", ln.Addr().String(), "-timeout", "30ms", "-status")
+	got := run(t, "", "-monitor", ln.Addr().String(), "-timeout", "400ms", "-status")
 	require.Equal(t, problem.ExitUnavailable, got.code)
 	require.Equal(t, "client: no monitor answered at "+ln.Addr().String()+": connect: connection refused: is one running? start one with go run ./deploy/local, or name another with -monitor\n", got.errors)
 }

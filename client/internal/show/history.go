@@ -26,15 +26,17 @@ func History(w io.Writer, h wire.History) error {
 }
 
 // timeline lists the steps of a failover in the order in which they happened.
-func timeline(e protocol.HistoryEvent) string {
-	if len(e.TimelineMS) == 0 {
+func timeline(e protocol.HistoryEvent) string { return steps(e.TimelineMS) }
+
+func steps(ms map[string]float64) string {
+	if len(ms) == 0 {
 		return ""
 	}
-	steps := slices.SortedFunc(maps.Keys(e.TimelineMS), func(a, b string) int {
-		return cmp.Or(cmp.Compare(e.TimelineMS[a], e.TimelineMS[b]), cmp.Compare(a, b))
+	names := slices.SortedFunc(maps.Keys(ms), func(a, b string) int {
+		return cmp.Or(cmp.Compare(ms[a], ms[b]), cmp.Compare(a, b))
 	})
-	for i, step := range steps {
-		steps[i] = fmt.Sprintf("%s %.0f ms", step, e.TimelineMS[step])
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.0f ms", name, ms[name])
 	}
-	return " (" + strings.Join(steps, ", ") + ")"
+	return " (" + strings.Join(names, ", ") + ")"
 }

@@ -100,7 +100,7 @@ func TestExplain(t *testing.T) {
 	require.NoError(t, Explain(&out, wire.Explain{Paused: true, Groups: []wire.Explanation{{
 		Primary: "app1", Rule: "steady", When: "the primary is heard", Does: "nothing",
 		IfPrimaryDied: wire.IfPrimaryDied{Candidate: "app2", Loss: "nothing: app2 holds every acknowledged write", CrashedMS: 60, SilentMS: 550},
-		Nodes: []wire.NodeProspect{{Name: "app1", InSync: true, Why: "it is the primary"}, {Name: "app2", InSync: true, CanBePromoted: true}},
+		Nodes:         []wire.NodeProspect{{Name: "app1", InSync: true, Why: "it is the primary"}, {Name: "app2", InSync: true, CanBePromoted: true}},
 	}}}))
 	require.Equal(t, `automatic failover is paused: -resume ends that
 group 0: primary app1; rule steady: the primary is heard, so: nothing

@@ -99,7 +99,7 @@ func (c *Coordinator) Ready() error {
 func (c *Coordinator) Kill(ctx context.Context, name string) error {
 	n, ok := c.opts.Registry.State().Nodes[name]
 	if !ok {
-		return problem.Errorf(problem.NotFound, "no node is named %q", name)
+		return noNode(name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, killDeadline)
 	defer cancel()

@@ -44,11 +44,8 @@ type Options struct {
 	Registry Registry
 	Config   protocol.MonitorConfig
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	// Retargeted tells that a group has another primary or epoch. It is called
-	// once the directory names it, and must not block.
-	Retargeted func()
-	Metrics    *Metrics
-	Log        zerolog.Logger
+	Metrics  *Metrics
+	Log      zerolog.Logger
 }
 
 // Coordinator is a running monitor's judgement. Its exported methods may be
@@ -65,10 +62,12 @@ type Coordinator struct {
 	// changed says that the registry or the leadership changed; capacity 1.
 	changed chan struct{}
 
-	// assignment is the registry's word for nodes, and picture what the proxy
-	// needs to know. Both are replaced, never changed.
+	// assignment is the registry's word for nodes, picture what the proxy
+	// needs to know, and news what subscribers are told. They are replaced, never
+	// changed.
 	assignment atomic.Pointer[wire.Assignment]
 	picture    atomic.Pointer[picture]
+	news       atomic.Pointer[news]
 
 	// Owned by the loop.
 	monitor *protocol.Monitor
@@ -77,6 +76,7 @@ type Coordinator struct {
 	current map[string]any // the connection of each node's newest heartbeat
 	conns   map[any]beating
 	shown   map[string]*shown // each node's newest message, for people
+	orders  map[uint64]chan ended
 }
 
 // shown is a node's message with what only people need of it.
@@ -107,8 +107,10 @@ func New(o Options) *Coordinator {
 		current: map[string]any{},
 		conns:   map[any]beating{},
 		shown:   map[string]*shown{},
+		orders:  map[uint64]chan ended{},
 	}
-	c.picture.Store(&picture{})
+	c.picture.Store(&picture{changed: make(chan struct{})})
+	c.news.Store(&news{changed: make(chan struct{})})
 	c.assignment.Store(&wire.Assignment{V: wire.Format})
 	return c
 }
@@ -133,6 +135,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	defer c.client.CloseIdleConnections()
 	defer c.work.Wait()
 	defer close(c.done)
+	defer c.announceEnd()
 	c.reg = c.opts.Registry.State()
 	c.monitor = protocol.NewMonitor(c.opts.Config, c.reg, time.Now())
 	c.learn(ctx, time.Now())
@@ -179,15 +182,11 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 	c.assignment.Store(a)
 	c.monitor.Registry(c.reg, now)
 	c.monitor.Lead(c.leads, now)
-	retarget, push := false, c.leads && !led
+	push := c.leads && !led
 	for id, rec := range c.reg.Groups {
 		push = push || rec.Version != before.Groups[id].Version
-		retarget = retarget || rec.Epoch != before.Groups[id].Epoch
 	}
 	c.redraw()
-	if retarget {
-		c.opts.Retargeted()
-	}
 	if push && c.leads {
 		for _, n := range c.reg.Nodes {
 			c.spawn(func() { c.push(ctx, n, a) })

@@ -59,7 +59,7 @@ func TestAMonitorThatStartedAgainLeadsOnceItKnowsAll(t *testing.T) {
 	require.NoError(t, err)
 	c := New(Options{
 		Name: "m1", Registry: reg, Config: protocol.DefaultMonitorConfig(), Dial: new(net.Dialer).DialContext,
-		Retargeted: func() {}, Metrics: measures, Log: zerolog.Nop(),
+		Metrics: measures, Log: zerolog.Nop(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -30,6 +30,11 @@ func (c *Coordinator) carryOut(ctx context.Context) {
 			c.tellStory(e)
 		case protocol.MonitorFailover:
 			c.tellFailover(e.Report)
+		case protocol.MonitorSeal:
+			cluster := c.reg.Cluster
+			c.spawn(func() { c.seal(ctx, e, cluster) })
+		case protocol.MonitorOrderDone:
+			c.orderDone(e)
 		}
 	}
 }
@@ -166,7 +171,7 @@ func (c *Coordinator) push(ctx context.Context, n protocol.NodeEntry, a *wire.As
 func reportOf(hb *wire.Heartbeat) protocol.NodeReport {
 	n := protocol.NodeReport{
 		Cluster: hb.Cluster, Name: hb.Name, UUID: hb.UUID, Boot: hb.Boot, Address: hb.Address, Priority: hb.Priority,
-		State: hb.State, DiskFull: hb.Disk.Full, DiskFailed: hb.Disk.Failed,
+		State: hb.State, Stopping: hb.Stopping, DiskFull: hb.Disk.Full, DiskFailed: hb.Disk.Failed,
 		DiskAge: time.Duration(hb.Disk.OldestUnsyncedMS) * time.Millisecond,
 	}
 	for _, g := range hb.Groups {

@@ -6,22 +6,25 @@ import (
 	"slices"
 	"time"
 
+	"understudy.example/pkg/courier"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
 // picture is what the proxy needs to know, drawn anew after every event.
 type picture struct {
-	primary, address string
-	serving          bool
-	standby          string
-	addresses        map[string]string
+	primary   courier.Target
+	serving   bool
+	standby   string
+	addresses map[string]string
+	// changed is closed when another picture takes this one's place.
+	changed chan struct{}
 }
 
-// Primary returns the primary of a group, and whether it serves.
-func (c *Coordinator) Primary(protocol.GroupID) (name, address string, serving bool) {
+// Primary implements [courier.Directory].
+func (c *Coordinator) Primary() (courier.Target, <-chan struct{}) {
 	p := c.picture.Load()
-	return p.primary, p.address, p.serving
+	return p.primary, p.changed
 }
 
 // Standby returns the most advanced in-sync standby, else any that is heard.
@@ -45,16 +48,18 @@ func (c *Coordinator) Nodes() []string {
 // redraw publishes a new picture if it differs from the last. Loop only.
 func (c *Coordinator) redraw() {
 	next := c.draw()
+	c.announce(next)
 	last := c.picture.Load()
-	if next.primary == last.primary && next.address == last.address && next.serving == last.serving &&
-		next.standby == last.standby && maps.Equal(next.addresses, last.addresses) {
+	if next.primary == last.primary && next.serving == last.serving && next.standby == last.standby &&
+		maps.Equal(next.addresses, last.addresses) {
 		return
 	}
 	c.picture.Store(next)
+	close(last.changed)
 }
 
 func (c *Coordinator) draw() *picture {
-	p := &picture{addresses: make(map[string]string, len(c.reg.Nodes))}
+	p := &picture{addresses: make(map[string]string, len(c.reg.Nodes)), changed: make(chan struct{})}
 	rec := c.reg.Groups[0]
 	var standby protocol.NodeState
 	for _, n := range c.monitor.Nodes() {
@@ -62,7 +67,7 @@ func (c *Coordinator) draw() *picture {
 		g := groupOf(n.Report, 0)
 		switch {
 		case n.Entry.UUID == rec.Primary.UUID:
-			p.primary, p.address = n.Entry.Name, n.Entry.Address
+			p.primary = courier.Target{Name: n.Entry.Name, Address: n.Entry.Address, Epoch: rec.Epoch}
 			p.serving = n.Entry.Boot == rec.Primary.Boot && g.Serving && g.Epoch == rec.Epoch && !n.Down
 		case n.Down || n.Heard.IsZero():
 		case p.standby == "" || better(rec, n, standby):

@@ -6,12 +6,14 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/rs/zerolog"
 
 	"understudy.example/pkg/problem"
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
@@ -26,10 +28,23 @@ type Coordinator interface {
 	// Cluster and History describe the present and the past.
 	Cluster() wire.Cluster
 	History() wire.History
+	// News returns who the primary is, the history, oldest event first, and a
+	// channel that is closed as soon as either is another; nil: the monitor judges
+	// no more. What it returns must not be changed.
+	News() (wire.PrimaryEvent, []protocol.HistoryEvent, <-chan struct{})
 	// Explain says who could take over, and if nobody, why.
 	Explain() (wire.Explain, error)
-	// Kill asks a node to end its process at once.
+	// Switchover changes the primary with its help, and Failover without; by says
+	// who asked.
+	Switchover(ctx context.Context, o wire.ChangeOrder, by string) (wire.PrimaryChanged, error)
+	Failover(ctx context.Context, o wire.ChangeOrder, by string) (wire.PrimaryChanged, error)
+	// SetMaintenance takes a node out of the in-sync sets, or ends that.
+	SetMaintenance(ctx context.Context, name string, on bool) (wire.Maintenance, error)
+	// Configure changes the settings that a JSON merge patch names.
+	Configure(ctx context.Context, patch []byte) (protocol.Settings, error)
+	// Kill asks a node to end its process at once, Freeze to stand still.
 	Kill(ctx context.Context, name string) error
+	Freeze(ctx context.Context, name string, d time.Duration) (wire.Freeze, error)
 	// Ready returns why the monitor cannot do its work now, or nil.
 	Ready() error
 }
@@ -75,14 +90,21 @@ func (a *API) routes(proxy, metrics http.Handler) http.Handler {
 	r.Handle("/v1/state", proxy)
 	r.Handle("/v1/kv", proxy)
 	r.Handle("/v1/kv/*", proxy)
+	r.Handle(wire.PathWatch, proxy)
 
 	r.Post(wire.PathHeartbeat, a.heartbeat)
 	r.Post(wire.PathGroup, a.propose)
 
 	r.Get("/v1/cluster", a.cluster)
 	r.Get("/v1/history", a.history)
+	r.Get(wire.PathEvents, a.events)
 	r.Get("/v1/explain", a.explain)
+	r.Post("/v1/switchover", a.switchover)
+	r.Post("/v1/failover", a.failover)
+	r.Patch("/v1/config", a.configure)
+	r.Put("/v1/nodes/{name}/maintenance", a.maintenance)
 	r.Post("/v1/nodes/{name}/kill", a.kill)
+	r.Post("/v1/nodes/{name}/freeze", a.freeze)
 
 	r.Get("/livez", live)
 	r.Get("/readyz", a.ready)

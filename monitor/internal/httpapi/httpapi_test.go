@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
@@ -27,6 +28,8 @@ type coordinator struct {
 	beats    []*wire.Heartbeat
 	proposed []*wire.Proposal
 	killed   []string
+	news
+	orders []wire.ChangeOrder
 }
 
 func (c *coordinator) Heartbeat(conn any, hb *wire.Heartbeat) (*wire.Assignment, error) {
@@ -47,6 +50,28 @@ func (c *coordinator) History() wire.History {
 
 func (c *coordinator) Explain() (wire.Explain, error) {
 	return wire.Explain{Cluster: "c1", Leads: true, Groups: []wire.Explanation{}}, nil
+}
+
+func (c *coordinator) Switchover(_ context.Context, o wire.ChangeOrder, _ string) (wire.PrimaryChanged, error) {
+	c.orders = append(c.orders, o)
+	return wire.PrimaryChanged{Kind: "switchover", From: "app1", To: o.To, Epoch: 2}, c.err
+}
+
+func (c *coordinator) Failover(_ context.Context, o wire.ChangeOrder, _ string) (wire.PrimaryChanged, error) {
+	c.orders = append(c.orders, o)
+	return wire.PrimaryChanged{Kind: "failover", From: "app1", To: o.To, Epoch: 2}, c.err
+}
+
+func (c *coordinator) SetMaintenance(_ context.Context, name string, on bool) (wire.Maintenance, error) {
+	return wire.Maintenance{Node: name, On: on}, c.err
+}
+
+func (c *coordinator) Configure(_ context.Context, patch []byte) (s protocol.Settings, err error) {
+	return s, json.Unmarshal(patch, &s)
+}
+
+func (c *coordinator) Freeze(_ context.Context, name string, d time.Duration) (wire.Freeze, error) {
+	return wire.Freeze{Node: name, For: protocol.Duration(d)}, c.err
 }
 
 func (c *coordinator) Kill(ctx context.Context, name string) error {
@@ -157,7 +182,10 @@ func TestEveryRefusalKeepsItsCode(t *testing.T) {
 	for _, code := range protocol.RefusalCodes() {
 		require.Contains(t, problem.Codes(), problem.Code(code))
 		c := &coordinator{err: &protocol.Refusal{Code: code, Detail: "a reason"}}
-		for path, body := range map[string]string{wire.PathHeartbeat: beat, wire.PathGroup: `{"v":1}`, "/v1/nodes/app1/kill": ""} {
+		for path, body := range map[string]string{
+			wire.PathHeartbeat: beat, wire.PathGroup: `{"v":1}`, "/v1/nodes/app1/kill": "", "/v1/switchover": "", "/v1/failover": "",
+			"/v1/nodes/app1/freeze": `{"for":"1s"}`,
+		} {
 			requireProblem(t, ask(t, newAPI(c), "POST", path, body), problem.Code(code).Meaning().Status, problem.Code(code), "a reason")
 		}
 	}

@@ -13,7 +13,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
+func newMetrics(registerer prometheus.Registerer, held func() int, bodies func() int64) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "understudy_proxy_requests_total",
@@ -25,13 +25,33 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // 0.1 ms to 15 s
 		}, []string{"op"}),
 	}
-	registerer.MustRegister(m.requests, m.duration)
+	registerer.MustRegister(m.requests, m.duration,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "understudy_proxy_held_requests",
+			Help: "Requests that wait at this monitor for a primary.",
+		}, func() float64 { return float64(held()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "understudy_proxy_body_bytes",
+			Help: "Bytes of the bodies of the requests under way at this monitor.",
+		}, func() float64 { return float64(bodies()) }),
+	)
 	return m
 }
 
 func (m *metrics) observe(op string, status int, took time.Duration) {
-	m.requests.WithLabelValues(op, strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(op, statusText(status)).Inc()
 	m.duration.WithLabelValues(op).Observe(took.Seconds())
+}
+
+// statusText avoids an allocation for the statuses of ordinary answers.
+func statusText(status int) string {
+	switch status {
+	case http.StatusOK:
+		return "200"
+	case http.StatusNoContent:
+		return "204"
+	}
+	return strconv.Itoa(status)
 }
 
 // operation names what a request does, from a closed list.
@@ -55,6 +75,8 @@ func readOperation(path string) string {
 		return "state"
 	case "/v1/kv", "/v1/kv/":
 		return "list"
+	case "/v1/watch":
+		return "watch"
 	}
 	return "get"
 }

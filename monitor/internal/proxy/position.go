@@ -21,6 +21,11 @@ func (n *newest) note(g protocol.GroupID, answer http.Header) {
 	if err != nil {
 		return // an answer without one
 	}
+	n.noteAt(g, p)
+}
+
+// noteAt takes a position that a caller was told.
+func (n *newest) noteAt(g protocol.GroupID, p protocol.Position) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.positions == nil {

@@ -1,45 +1,37 @@
 // Package proxy carries the client API from a monitor to the group's primary,
 // or, where a caller asks for it, the state of a named replica.
 //
-// Its first rule is honesty about writes: a write is sent at most once, and an
-// error tells whether it may have been applied. What certainly was not sent is
-// answered 503 no_primary, safe to send again; what may have been applied is
-// answered 504 outcome_unknown.
+// A caller sees a pause where there is no primary, not an error: requests are
+// held and tried again, and a write is applied exactly once (package courier).
+// What is held is bounded in time, number and bytes; beyond that a caller is
+// told at once when to come again.
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"understudy.example/pkg/courier"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
 )
 
 // The limits of the proxy.
 const (
 	MaxRequest = 8 << 20 // bytes of a request's body; more is answered 413
-	maxBuffer  = 1 << 20 // bytes of an answer that are read before its first is sent
-	keepBuffer = 64 << 10
 
-	dialTimeout  = time.Second
-	maxIdleConns = 512              // kept to each node
-	idleTimeout  = 30 * time.Second // below the node's own, so that it is not the node that closes
-	retryAfter   = time.Second
-	defaultHold  = 10 * time.Second
+	retryAfter = time.Second
 )
 
 // Directory tells where the replicas are. Its methods may be called at the same
 // time, for every request, and must not block. An address is host:port.
 type Directory interface {
-	// Primary returns the primary of g, and whether it serves; an empty name
-	// where there is none.
-	Primary(g protocol.GroupID) (name, address string, serving bool)
+	courier.Directory
 	// Standby returns the most advanced in-sync standby of g, else any that can
 	// be reached.
 	Standby(g protocol.GroupID) (name, address string, ok bool)
@@ -55,91 +47,78 @@ type Options struct {
 	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	// Hold bounds a request, from its arrival to the first byte of its answer;
 	// 0 is 10 s.
-	Hold       time.Duration
+	Hold time.Duration
+	// Reopened is told how each stretch without a primary ended; nil: nobody is.
+	Reopened   func(courier.Reopening)
 	Registerer prometheus.Registerer
 }
 
-// Proxy is an [http.Handler] for the client API.
+// Proxy is an [http.Handler] for the client API. Run must be running.
 type Proxy struct {
 	directory Directory
-	hold      time.Duration
-	transport *http.Transport
+	courier   *courier.Courier
+	replicas  *replicas
+	admission admission
 	metrics   *metrics
 	newest    newest
-	buffers   sync.Pool // of *bytes.Buffer, for answers
-
-	mu    sync.Mutex // guards reign
-	reign reign
-}
-
-// reign is the time from one call of Retarget to the next. What is sent to a
-// primary is cancelled at its end.
-type reign struct {
-	ctx context.Context
-	end context.CancelFunc
-}
-
-func newReign() reign {
-	ctx, end := context.WithCancel(context.Background())
-	return reign{ctx, end}
+	watches   watches
 }
 
 // New makes a proxy and registers its metrics.
 func New(o Options) *Proxy {
-	hold := o.Hold
-	if hold == 0 {
-		hold = defaultHold
-	}
-	return &Proxy{
+	p := &Proxy{
 		directory: o.Directory,
-		hold:      hold,
-		transport: newTransport(o.Dial),
-		metrics:   newMetrics(o.Registerer),
-		buffers:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
-		reign:     newReign(),
+		courier:   courier.New(courier.Options{Directory: o.Directory, Dial: o.Dial, Hold: o.Hold, Reopened: o.Reopened}),
+		replicas:  newReplicas(o.Dial),
+		watches:   newWatches(o.Dial),
 	}
+	p.metrics = newMetrics(o.Registerer, p.courier.Held, p.admission.bytes.Load)
+	return p
 }
 
-// Retarget cancels every request that is under way to the primary. To be
-// called when the directory names a new primary or epoch, once it does so, and
-// before it calls that one serving.
-func (p *Proxy) Retarget() {
-	p.mu.Lock()
-	old := p.reign
-	p.reign = newReign()
-	p.mu.Unlock()
-	old.end()
-	// A node that lost its power never closed its connections. Should it be
-	// primary again, a request must not be spent on finding that out.
-	p.transport.CloseIdleConnections()
+// Run finds the way to the primary until ctx ends. The server must have stopped
+// taking requests.
+func (p *Proxy) Run(ctx context.Context) error {
+	defer p.replicas.close()
+	return p.courier.Run(ctx)
 }
 
-func (p *Proxy) currentReign() context.Context {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.reign.ctx
+// Drain has nobody wait for a primary from now on, and ends watches; what else is
+// under way goes on.
+func (p *Proxy) Drain() {
+	p.courier.Drain()
+	p.watches.end()
 }
 
-// Close cancels what is under way to the primary and closes the connections
-// that are idle. The server must have stopped taking requests.
-func (p *Proxy) Close() {
-	p.mu.Lock()
-	p.reign.end()
-	p.mu.Unlock()
-	p.transport.CloseIdleConnections()
-}
+// SetHold changes how long requests that come from now on are held.
+func (p *Proxy) SetHold(d time.Duration) { p.courier.SetHold(d) }
 
 // ServeHTTP implements [http.Handler].
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status, began := http.StatusOK, time.Now()
-	defer func() { p.metrics.observe(operation(r), status, time.Since(began)) }()
-	x, err := p.newExchange(w, r)
-	if err == nil {
-		defer x.finish()
-		status, err = x.run(w)
-	}
+	began := time.Now()
+	status, err := p.serve(w, r)
 	if err != nil {
 		status = problem.CodeOf(err).Meaning().Status
 		problem.Write(w, err)
 	}
+	p.metrics.observe(operation(r), status, time.Since(began))
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) (status int, err error) {
+	if r.URL.Path == wire.PathWatch {
+		return p.serveWatch(w, r)
+	}
+	if name, rest, asked := fromOf(r); asked {
+		return p.serveReplica(w, r, name, rest)
+	}
+	req, release, err := p.take(w, r)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	res, err := p.courier.Do(r.Context(), req)
+	if err != nil {
+		return 0, err
+	}
+	return res.Status, p.pass(w, res)
 }

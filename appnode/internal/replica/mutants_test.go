@@ -1,0 +1,114 @@
+package replica
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"understudy.example/pkg/mutant"
+)
+
+// mutants lists what the shell around the core has to do at the right moment. The
+// tests of this package must find every rule that is taken out; where it takes
+// whole clusters in trouble to show, chaos must.
+func mutants() []mutant.Mutant {
+	return []mutant.Mutant{
+		// Writes.
+		mutant.One("a write is answered when it is committed", "publish.go",
+			"r.lead.collect(commit)", "r.lead.collect(r.core.Durable())"),
+		mutant.One("a standby shows only what is committed", "publish.go",
+			"before := r.applied.Position()", "before := r.applied.Position()\n\tif r.lead == nil {\n\t\tcommit = r.core.Durable()\n\t}"),
+		mutant.One("a record counts when the disk has it", "lead.go",
+			"r.core.AppendedTo(protocol.Position{Epoch: l.epoch, Seq: b.last}, now)",
+			"r.core.AppendedTo(protocol.Position{Epoch: l.epoch, Seq: b.last}, now)\n\tunsynced := r.core.Commit()\n\tr.core.Synced(b.last, now)\n\tr.afterProgress(unsynced)"),
+		mutant.One("a request is judged on the newest state", "judge.go",
+			"v := l.tail.JudgeOnce(w.req, now)", "r.mu.Lock()\n\t\tv := r.applied.JudgeOnce(w.req, now)\n\t\tr.mu.Unlock()"),
+		mutant.One("a refusal waits for the commit of what it was judged on", "lead.go",
+			"if b.chunk.data == nil {\n\t\tr.publish()", "if b.chunk.data == nil {\n\t\tb.tell(r.view.Load(), r.core.Copies(), 0)\n\t\tr.publish()"),
+		mutant.One("an answer without records is confirmed", "answer.go",
+			"case b.chunk.data == nil && !r.core.Alone():", "case false:"),
+		mutant.One("what was appended may yet be committed", "answer.go",
+			"err = j.w.unknown(unknown)", "_ = unknown"),
+		mutant.One("a write does not outlive its epoch", "control.go",
+			"l.fail()\n\t\tr.failRounds()", "r.failRounds()"),
+		mutant.One("nothing is appended after the end of the reign", "lead.go",
+			"if r.lead != l {\n\t\t// Deposed", "if r.closed {\n\t\t// Deposed"),
+		// Reads.
+		mutant.One("a read is confirmed", "round.go",
+			"if r.core.Alone() {\n\t\tr.mu.Unlock()\n\t\treturn view, nil", "if true {\n\t\tr.mu.Unlock()\n\t\treturn view, nil"),
+		mutant.One("a read waits for a confirm that is sent after it arrived", "round.go",
+			"n := r.core.Join(now)", "r.core.Join(now)\n\tn := before"),
+		mutant.One("a read does not outlive its epoch", "control.go",
+			"l.fail()\n\t\tr.failRounds()", "l.fail()"),
+		{Rule: "a standby takes its snapshot after the primary has answered", Edits: []mutant.Edit{
+			{File: "question.go", Old: "\tr.mu.Lock()\n\tif r.asking.stream == nil {", New: "\tview := r.view.Load()\n\tr.mu.Lock()\n\tif r.asking.stream == nil {"},
+			{File: "question.go", Old: "return r.view.Load(), nil\n}\n\n// askNext", New: "return view, nil\n}\n\n// askNext"},
+		}},
+		mutant.One("a standby has applied what the primary told it", "question.go",
+			"if !r.await(ctx, q.commit, time.Duration(r.hold.Load())) {", "if false {"),
+		mutant.One("a standby's question is a read at the primary", "question.go",
+			"if r.core.Alone() {\n\t\ta.answer()", "if true {\n\t\ta.answer()"),
+		mutant.One("a standby's read asks after it arrived", "question.go",
+			"q := r.asking.next\n", "q := r.asking.next\n\tif r.asking.flying != nil {\n\t\tq = r.asking.flying\n\t}\n"),
+		mutant.One("an answer belongs to its question", "question.go",
+			" || q.number != binary.LittleEndian.Uint64(payload) {", " {"),
+		// Streams.
+		mutant.One("the answer to a handshake belongs to its connection", "follow.go",
+			"return id, w, r.core.Welcomed(id, h.Epoch, w.Part)", "_ = r.core.Welcomed(id, h.Epoch, w.Part)\n\treturn id, w, nil"),
+		mutant.One("a confirm is answered by the epoch that is accepted now", "follow.go",
+			"if err != nil {\n\t\t\treturn err\n\t\t}\n\t\tif err := r.takeFrame", "if err != nil && h.Type != frameConfirm {\n\t\t\treturn err\n\t\t}\n\t\tif err := r.takeFrame"),
+		mutant.One("records that waited are taken only in their epoch", "follow.go",
+			"if err := r.core.Accepts(s.id, s.epoch); err != nil {\n\t\tr.mu.Unlock()", "if err := r.core.Accepts(s.id, s.epoch); false {\n\t\tr.mu.Unlock()"),
+		mutant.One("records are acknowledged when the disk has them", "follow.go",
+			"if err := r.opts.Journal.Write(buf); err != nil {", "_ = s.send(frameAck, uint64(run.last))\n\tif err := r.opts.Journal.Write(buf); err != nil {"),
+		mutant.One("records are in sequence", "run.go",
+			"case rec.Seq != last.Seq+1 || rec.Epoch < last.Epoch || rec.Epoch > epoch:", "case false:"),
+		mutant.One("nobody acknowledges what was not sent", "stream.go",
+			"if seq >= c.next {", "if false {"),
+		mutant.One("what is cut off is not applied", "follow.go",
+			"err = r.pending.cut(part)", "err = nil"),
+		mutant.One("a snapshot is not older than what is committed", "snapshot.go",
+			"if m.Position.Seq < least {", "if false {"),
+		mutant.One("a snapshot is of this cluster", "snapshot.go",
+			"if m.Cluster != r.opts.Cluster() || ", "if "),
+		// The disk.
+		mutant.One("a primary's failed sync counts", "lead.go",
+			"if err := r.opts.Journal.Write(b.buf); err != nil {", "if err := r.opts.Journal.Write(b.buf); false {"),
+		mutant.One("a standby's failed sync counts", "follow.go",
+			"if err := r.opts.Journal.Write(buf); err != nil {", "if err := r.opts.Journal.Write(buf); false {"),
+		mutant.One("a failed sync leaves a mark", "control.go",
+			"if errors.Is(err, journal.ErrAtRisk) {", "if errors.Is(err, journal.ErrAtRisk) && false {"),
+		{Rule: "an epoch is durable before it is used", Edits: []mutant.Edit{
+			{File: "control.go", Old: "return r.persistEpoch(ctx, e.Epoch)", New: "return nil"},
+			{File: "control.go", Old: "r.core.Settled(r.opts.Epochs.AcceptedEpoch(r.opts.Group), time.Now())", New: "r.core.Settled(r.core.GroupRecord().Epoch, time.Now())"},
+		}},
+		mutant.One("the journal is quiet before a role begins", "control.go",
+			"r.role.wait.Wait()\n", ""),
+	}
+}
+
+// TestMutantsFitTheSource keeps the list from going stale.
+func TestMutantsFitTheSource(t *testing.T) {
+	for _, m := range mutants() {
+		require.NoError(t, m.Check())
+	}
+}
+
+// TestMutantsAreCaught expects the ordinary tests of this package to fail with
+// every mutant, in one run.
+func TestMutantsAreCaught(t *testing.T) {
+	if os.Getenv(mutant.Env) == "" {
+		t.Skipf("set %s=1 to run the tests against every mutant: it takes minutes", mutant.Env)
+	}
+	for _, m := range mutants() {
+		t.Run(m.Rule, func(t *testing.T) {
+			r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: ".", Limit: 2 * time.Minute})
+			require.NoError(t, err)
+			require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
+			t.Logf("caught by %s, in %.1f s", strings.Join(r.Caught, ", "), r.Took.Seconds())
+		})
+	}
+}

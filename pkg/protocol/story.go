@@ -1,0 +1,61 @@
+package protocol
+
+import "time"
+
+// The kinds of a change of the primary.
+const (
+	KindFailover   = "failover"   // without the old primary's help
+	KindSwitchover = "switchover" // with it
+	KindOverride   = "override"   // to a replica that is not in sync
+)
+
+// Failover is the measured story of one change of the primary. Times are the
+// deciding monitor's.
+type Failover struct {
+	Group      GroupID
+	Kind       string
+	Epoch      Epoch // the new one
+	From, To   string
+	Cause      string    // the rule, or operator
+	Reason, By string    // of a planned one
+	LastHeard  time.Time // last sign of life of the old primary
+	Suspected  time.Time
+	Declared   time.Time
+	Asked      time.Time // a planned one was asked for
+	Sealed     time.Time // the next primary held everything, and the old one had stopped
+	Committed  time.Time
+	Accepted   time.Time // the candidate was heard in the new epoch
+	Serving    time.Time
+}
+
+// Timeline returns the milliseconds to each step that was seen: from the last sign
+// of life of the old primary, or, for a switchover, from the asking.
+func (f Failover) Timeline() map[string]float64 {
+	type step struct {
+		name string
+		at   time.Time
+	}
+	from, steps := f.LastHeard, []step{{"suspected", f.Suspected}, {"declared", f.Declared}, {"asked", f.Asked}}
+	if f.Kind == KindSwitchover {
+		from, steps = f.Asked, []step{{"asked", f.Asked}, {"sealed", f.Sealed}}
+	}
+	out := map[string]float64{}
+	for _, s := range append(steps, step{"committed", f.Committed}, step{"accepted", f.Accepted}, step{"serving", f.Serving}) {
+		if !s.at.IsZero() {
+			out[s.name] = float64(s.at.Sub(from).Microseconds()) / 1000
+		}
+	}
+	return out
+}
+
+// why tells what a change was for, and who asked.
+func (f Failover) why() string {
+	text := f.Cause
+	if f.Reason != "" {
+		text += ": " + f.Reason
+	}
+	if f.By != "" {
+		text += ", by " + f.By
+	}
+	return text
+}
