@@ -1,18 +1,18 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/failover"
 	"understudy.example/deploy/bench/internal/load"
 	"understudy.example/pkg/wire"
@@ -20,19 +20,22 @@ import (
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"name what to measure: load or failover":              nil,
-		`"speed" is not known: load or failover`:              {"speed"},
-		"unknown flag -client: did you mean -clients?":        {"load", "-client", "1"},
-		`-o "xml" is not known: table or json`:                {"load", "-o", "xml"},
-		"-nodes 0 is out of range: 1 to 9":                    {"load", "-nodes", "0"},
-		`-through: "proxy" is not known: direct, monitor`:     {"load", "-through", "direct,proxy"},
-		`-ops: "scan" is not known: read, stale-read, write`:  {"load", "-ops", "scan"},
-		`-clients: "0" is not a whole number from 1 to 10000`: {"load", "-clients", "1,0"},
-		"-for must be positive":                               {"load", "-for", "0s"},
-		`-through: "proxy" is not known: monitor, direct`:     {"failover", "-through", "proxy"},
-		"-trials and -writers must be at least 1":             {"failover", "-trials", "0"},
-		"-nodes at least 2":                                   {"failover", "-nodes", "1"},
-		"-nodes needs a value: a whole number":                {"failover", "-nodes"},
+		"name what to measure: load or failover":                         nil,
+		`"speed" is not known: load or failover`:                         {"speed"},
+		"unknown flag -client: did you mean -clients?":                   {"load", "-client", "1"},
+		`-o "xml" is not known: table or json`:                           {"load", "-o", "xml"},
+		"-nodes 0 is out of range: 1 to 9":                               {"load", "-nodes", "0"},
+		`-through: "proxy" is not known: direct, monitor, library`:       {"load", "-through", "direct,proxy"},
+		`-ops: "scan" is not known: read, stale-read, write`:             {"load", "-ops", "scan"},
+		`-clients: "0" is not a whole number from 1 to 10000`:            {"load", "-clients", "1,0"},
+		"-for must be positive":                                          {"load", "-for", "0s"},
+		`-kinds: "fire" is not known: kill, stop, cut, term, switchover`: {"failover", "-kinds", "kill,fire"},
+		`-ways: "monitor" is not known: proxy, direct, library`:          {"failover", "-ways", "monitor"},
+		`-against: "paper" is not known: redis, etcd, etcd-fast`:         {"failover", "-against", "paper"},
+		"-trials and -writers must be at least 1":                        {"failover", "-trials", "0"},
+		"no duration may be negative":                                    {"failover", "-down", "-1s"},
+		"-nodes must be at least 2":                                      {"failover", "-nodes", "1"},
+		"-nodes needs a value: a whole number":                           {"failover", "-nodes"},
 	} {
 		err := run(t.Context(), args, io.Discard, io.Discard)
 		require.ErrorIs(t, err, errUsage, want)
@@ -69,7 +72,7 @@ func running(t *testing.T) string {
 }
 
 func TestLoadOfARunningCluster(t *testing.T) {
-	args := []string{"load", "-monitor", running(t), "-clients", "1,2", "-for", "100ms", "-warm-up", "1ms", "-keys", "5"}
+	args := []string{"load", "-monitor", running(t), "-clients", "1,2", "-for", "100ms", "-warm-up", "1ms", "-keys", "5", "-through", "direct,monitor"}
 	var out, progress strings.Builder
 	require.NoError(t, run(t.Context(), args, &out, &progress))
 	require.Len(t, strings.Split(strings.TrimSpace(out.String()), "\n"), 9)
@@ -90,6 +93,7 @@ func TestPrimaryOfAView(t *testing.T) {
 	require.ErrorContains(t, err, "no primary serves now")
 	_, _, err = primary(view)
 	require.ErrorContains(t, err, "no primary serves now")
+	require.ErrorContains(t, err, `epoch 0 of "app1", in sync [], failover possible: false`)
 	view.Groups[0].Serving = true
 	_, _, err = primary(view)
 	require.ErrorContains(t, err, "the monitor names app1 as primary, but not its address")
@@ -99,33 +103,101 @@ func TestPrimaryOfAView(t *testing.T) {
 	require.Equal(t, []string{"app1", "a:1"}, []string{name, address})
 }
 
-func TestShowFailover(t *testing.T) {
-	trials := []failover.Trial{
-		{Killed: "app1", Successor: "app2", Outage: 180, Acknowledged: 10},
-		{Killed: "app2", Successor: "app1", Outage: 240, Acknowledged: 20, Lost: []string{"key 3 is gone"}},
-	}
-	var out strings.Builder
-	require.NoError(t, showFailover(&out, trials, "table"))
-	require.Contains(t, out.String(), "  key 3 is gone\n")
-	require.Contains(t, out.String(), "outage: median 240 ms, longest 240 ms of 2 trials")
-	out.Reset()
-	require.NoError(t, showFailover(&out, trials, "json"))
-	var back []failover.Trial
-	require.NoError(t, json.Unmarshal([]byte(out.String()), &back))
-	require.Equal(t, trials, back)
+func rows() []failover.Row {
+	row := failover.Row{Kind: "kill", Way: "proxy", Trials: []failover.Trial{{
+		Struck: "app1", Successor: "app2", WritePause: 80, Pauses: []float64{80}, Codes: map[string]int{},
+		Examples: []string{}, Lost: []string{"key 3 is gone"}, Doubled: []string{}, Stale: []string{},
+	}}}
+	row.Sum()
+	return []failover.Row{row}
 }
 
-// broken is a cluster that cannot be killed.
-type broken struct{}
+func TestShowFailover(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, show(&out, rows(), "table"))
+	require.Contains(t, out.String(), "  trial 1: key 3 is gone\n")
+	out.Reset()
+	require.NoError(t, show(&out, rows(), "json"))
+	var back []failover.Row
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &back))
+	require.Equal(t, rows(), back)
+	out.Reset()
+	require.NoError(t, show(&out, nil, "json"))
+	require.Equal(t, "[]\n", out.String())
+	out.Reset()
+	require.NoError(t, show(&out, nil, "table"))
+	require.Empty(t, out.String())
+}
 
-var errKill = errors.New("no such process")
+func TestPlans(t *testing.T) {
+	s, err := parseFailover([]string{"-kinds", "kill,cut", "-ways", "proxy,library", "-against", "etcd"}, io.Discard)
+	require.NoError(t, err)
+	var all []string
+	for _, p := range s.plans() {
+		all = append(all, p.Kind.Name+" "+p.way)
+		require.Equal(t, p.way == "etcd", p.other)
+	}
+	require.Equal(t, []string{"kill proxy", "kill library", "kill etcd", "cut proxy", "cut library"}, all)
+	s, err = parseFailover([]string{"-ways", "none", "-against", "redis", "-kinds", "switchover"}, io.Discard)
+	require.NoError(t, err)
+	require.Empty(t, s.plans(), "other stores are only sent signals")
+}
 
-func (broken) Primary(context.Context) (string, string, error) { return "app1", "", nil }
-func (broken) Kill(string) error                               { return errKill }
-func (broken) Start(string) error                              { return nil }
-func (broken) WaitReady(context.Context) error                 { return nil }
+func TestAStoreThatIsNotInstalledIsLeftOut(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	var out, progress strings.Builder
+	require.NoError(t, run(t.Context(), []string{"failover", "-ways", "none", "-kinds", "kill", "-against", "redis,etcd"}, &out, &progress))
+	require.Empty(t, out.String())
+	require.Equal(t, "kill, redis: left out: redis-server is not installed: on Debian it is in the package redis-server\n"+
+		"kill, etcd: left out: etcd is not installed: on Debian it is in the package etcd-server\n", progress.String())
+}
 
-func TestATrialThatFails(t *testing.T) {
-	opts := failover.Options{Trials: 1, Writers: 1, Limit: 1, Target: func(context.Context) (string, error) { return "127.0.0.1:1", nil }}
-	require.ErrorIs(t, tryFailover(t.Context(), broken{}, opts, "table", io.Discard, io.Discard), errKill)
+func TestLinksAreCutBothWays(t *testing.T) {
+	l := newLinks(t.Context())
+	defer l.close()
+	echo := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer echo.Close()
+	to := strings.TrimPrefix(echo.URL, "http://")
+	addresses := map[span]string{}
+	for _, s := range []span{{"", "app1"}, {"app1", "m1"}, {"", "app2"}, {"app2", "m1"}} {
+		address, err := l.route(s.from, s.to, to)
+		require.NoError(t, err)
+		addresses[s] = address
+	}
+	reaches := func(s span) bool {
+		c := call.NewHTTP(call.At(addresses[s]), 100*time.Millisecond)
+		defer c.Close()
+		return c.Call(t.Context(), call.Request{Method: http.MethodGet, Key: "k"}).Success()
+	}
+	subject := subject{links: l}
+	require.NoError(t, subject.Cut("app1"))
+	require.False(t, reaches(span{"", "app1"}))
+	require.False(t, reaches(span{"app1", "m1"}))
+	require.True(t, reaches(span{"", "app2"}))
+	require.True(t, reaches(span{"app2", "m1"}))
+	require.NoError(t, subject.Heal("app1"))
+	require.True(t, reaches(span{"", "app1"}))
+	require.ErrorContains(t, subject.Cut("app3"), `there is no link to a node "app3"`)
+	subject.links = nil
+	require.ErrorContains(t, subject.Cut("app1"), "without links")
+	subject.links.close()
+}
+
+func TestOneTrialOfARealCluster(t *testing.T) {
+	args := []string{
+		"failover", "-kinds", "switchover", "-ways", "library", "-trials", "1", "-writers", "4", "-readers", "2",
+		"-settle", "50ms", "-after", "10ms", "-o", "json",
+	}
+	var out, progress strings.Builder
+	require.NoError(t, run(t.Context(), args, &out, &progress), progress.String())
+	var rows []failover.Row
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &rows))
+	require.Len(t, rows, 1)
+	require.Len(t, rows[0].Trials, 1)
+	one, sum := rows[0].Trials[0], rows[0].Summary
+	require.NotEqual(t, one.Struck, one.Successor)
+	require.Zero(t, sum.Failed, one.Examples)
+	require.False(t, sum.Broken(), one)
+	require.Positive(t, one.Repeats)
+	require.Contains(t, progress.String(), "switchover, library, trial 1: ")
 }

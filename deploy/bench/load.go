@@ -9,9 +9,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/load"
 	"understudy.example/pkg/wire"
 )
+
+// loadTimeout bounds a request.
+const loadTimeout = 10 * time.Second
 
 // loadSettings are the flags of bench load.
 type loadSettings struct {
@@ -25,7 +29,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	fs := newFlags("load", help, &s.common)
 	fs.StringVar(&s.monitor, "monitor", "", "`host:port` of a running cluster's monitor, instead of starting one")
 	clients := fs.String("clients", "1,16,64,256", "`numbers` of clients")
-	through := fs.String("through", "direct,monitor", "where requests go: `direct,monitor`")
+	through := fs.String("through", "direct,monitor,library", "where requests go: `direct,monitor,library`")
 	ops := fs.String("ops", "read,write", "what they do: `read,stale-read,write`; a stale-read waits for no confirm")
 	fs.DurationVar(&s.WarmUp, "warm-up", 200*time.Millisecond, "load before each measurement")
 	fs.DurationVar(&s.For, "for", 3*time.Second, "duration of each measurement")
@@ -34,7 +38,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	if err := s.parse(fs, args); err != nil {
 		return s, err
 	}
-	if s.ways, err = words("through", *through, "direct", "monitor"); err != nil {
+	if s.ways, err = words("through", *through, "direct", "monitor", "library"); err != nil {
 		return s, err
 	}
 	if s.Ops, err = words("ops", *ops, load.Read, load.StaleRead, load.Write); err != nil {
@@ -59,9 +63,12 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer end()
-	if s.Targets, err = targets(s.ways, view, address); err != nil {
+	targets, hangUp, err := targets(s.ways, view, address)
+	if err != nil {
 		return err
 	}
+	defer hangUp()
+	s.Targets = targets
 	return measureLoad(ctx, s.Options, s.form, stdout, stderr)
 }
 
@@ -72,9 +79,18 @@ func loadSubject(ctx context.Context, monitor string, nodes int) (view wire.Clus
 		view, err = ask(ctx, monitor)
 		return view, monitor, func() {}, err
 	}
-	s, end, err := newSubject(ctx, nodes)
+	dir, remove, err := tempDir()
 	if err != nil {
 		return view, "", nil, err
+	}
+	s, stop, err := newSubject(ctx, dir, nodes, false)
+	if err != nil {
+		remove()
+		return view, "", nil, err
+	}
+	end = func() {
+		stop()
+		remove()
 	}
 	if view, err = s.View(ctx); err != nil {
 		end()
@@ -100,17 +116,24 @@ func ask(ctx context.Context, monitor string) (view wire.Cluster, err error) {
 	return view, nil
 }
 
-func targets(ways []string, view wire.Cluster, monitor string) ([]load.Target, error) {
+// targets lists the ways to a cluster. hangUp ends what their callers share.
+func targets(ways []string, view wire.Cluster, monitor string) (all []load.Target, hangUp func(), err error) {
 	_, address, err := primary(view)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	at := map[string]string{"direct": address, "monitor": monitor}
-	var all []load.Target
+	shared, hangUp, err := library(monitor)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := func(address string) func() call.Caller {
+		return func() call.Caller { return call.NewHTTP(call.At(address), loadTimeout) }
+	}
+	open := map[string]func() call.Caller{"direct": at(address), "monitor": at(monitor), "library": shared}
 	for _, way := range ways {
-		all = append(all, load.Target{Through: way, Address: at[way]})
+		all = append(all, load.Target{Through: way, Open: open[way]})
 	}
-	return all, nil
+	return all, hangUp, nil
 }
 
 func measureLoad(ctx context.Context, opts load.Options, form string, stdout, stderr io.Writer) error {

@@ -1,5 +1,5 @@
 // Command bench measures a cluster: bench load tells throughput and latency,
-// bench failover what clients see when the primary is killed.
+// bench failover what clients see when the primary is taken away.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 const usage = `bench measures a cluster that it starts for the purpose:
 
   bench load      throughput and latency of reads and writes
-  bench failover  kills the primary under load and judges what clients saw
+  bench failover  takes the primary away under load, in several ways, and judges what clients saw
 
 bench load -help and bench failover -help list the flags.
 `

@@ -23,6 +23,17 @@ func (s *story) logged(name string) []map[string]any {
 	return all
 }
 
+// awaitComplete waits until the monitor has told of one failover, after the first
+// skip lines, and returns what it says: its steps in milliseconds.
+func (s *story) awaitComplete(skip int) map[string]any {
+	s.t.Helper()
+	const message = "failover complete"
+	s.await("the monitor tells the failover", func() bool { return len(s.said("m1", skip, message)) > 0 })
+	told := s.said("m1", skip, message)
+	require.Len(s.t, told, 1)
+	return told[0]
+}
+
 // said returns the lines with the message, after the first skip lines.
 func (s *story) said(name string, skip int, message string) []map[string]any {
 	s.t.Helper()

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,13 +52,24 @@ func TestAFrozenPrimaryAcknowledgesNothingAfterItsReign(t *testing.T) {
 	}
 	s.awaitPrimary("app2")
 	s.moreAcknowledged(20)
-	require.Len(t, s.said("m1", lines, "heartbeat expired, retrying"), 3)
-	complete := s.said("m1", lines, "failover complete")
-	require.Len(t, complete, 1)
-	require.Less(t, complete[0]["serving_ms"], 2000.0)
+	// So has a client that asks for what has been written meanwhile.
+	require.Equal(t, http.StatusNoContent, s.put(soon, s.Monitor(), "fresh", "new"))
+	reads := make(chan string)
+	for range 4 {
+		go func() {
+			status, body := s.call(soon, http.MethodGet, s.Node("app1")+"/v1/kv/fresh", "")
+			reads <- fmt.Sprint(status, " ", body)
+		}()
+	}
+	retries := s.said("m1", lines, "heartbeat expired, retrying")
+	require.GreaterOrEqual(t, len(retries), 3)
+	require.Equal(t, "app1", retries[0]["subject"])
+	require.Less(t, s.awaitComplete(lines)["serving_ms"], 2000.0)
 	s.thaw("app1")
 	for range 4 {
 		require.NotContains(t, success, <-answers)
+		read := <-reads
+		require.True(t, read == "200 new" || !strings.HasPrefix(read, "200") && !strings.HasPrefix(read, "404"), read)
 	}
 	s.awaitInSync("app1", "app2")
 	s.moreAcknowledged(20)
@@ -67,7 +80,7 @@ func TestAFrozenPrimaryAcknowledgesNothingAfterItsReign(t *testing.T) {
 }
 
 func TestAPrimaryThatTheMonitorDoesNotHearIsFenced(t *testing.T) {
-	s := tell(t, links)
+	s := tell(t, wires)
 	s.write()
 	acknowledged := s.insisting("app1")
 	s.cutMonitor("app1")
@@ -84,13 +97,11 @@ func TestAPrimaryThatTheMonitorDoesNotHearIsFenced(t *testing.T) {
 	s.settled()
 	require.Equal(t, "app2", s.group().Primary)
 	require.False(t, s.has("app1", "late"))
-	for _, k := range keys {
-		require.True(t, s.has("app2", k), "%s was acknowledged", k)
-	}
+	require.Empty(t, s.lacks("app2", keys...), "they were acknowledged")
 }
 
 func TestAStandbyThatCannotBeReachedIsLeftOut(t *testing.T) {
-	s := tell(t, links)
+	s := tell(t, wires)
 	s.write()
 	s.cutPeers()
 	s.awaitInSync("app1")
@@ -112,7 +123,7 @@ func TestAStandbyThatCannotBeReachedIsLeftOut(t *testing.T) {
 }
 
 func TestWithTooFewCopiesWritesAreRefusedAtOnce(t *testing.T) {
-	s := tell(t, links, with([]string{"-min-copies", "2"}, nil))
+	s := tell(t, wires, with([]string{"-min-copies", "2"}, nil))
 	s.write()
 	s.cutPeers()
 	s.awaitInSync("app1")
@@ -132,7 +143,7 @@ func TestWithTooFewCopiesWritesAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestAPrimaryThatIsAllAloneAcknowledgesNothing(t *testing.T) {
-	s := tell(t, links)
+	s := tell(t, wires)
 	s.write()
 	acknowledged := s.insisting("app1")
 	s.cutPeers()
@@ -153,21 +164,53 @@ func TestAPrimaryThatIsAllAloneAcknowledgesNothing(t *testing.T) {
 	s.settled()
 	require.Equal(t, "app2", s.group().Primary)
 	require.False(t, s.has("app1", "alone"))
-	for _, k := range keys {
-		require.True(t, s.has("app2", k), "%s was acknowledged", k)
-	}
+	require.Empty(t, s.lacks("app2", keys...), "they were acknowledged")
 }
 
 func TestHalfOpenConnectionsAreNoticed(t *testing.T) {
-	s := tell(t, links)
+	s := tell(t, wires)
 	s.write()
-	for _, n := range s.Nodes() {
-		s.ways[">"+n].Abandon(peers)
-		s.ways[n+">m1"].Abandon(monitors)
-	}
+	s.abandonAll()
 	s.moreAcknowledged(100)
 	s.awaitInSync("app1", "app2")
 	s.moreAcknowledged(20)
 	s.rest()
 	s.settled()
+}
+
+func TestAStandbyThatTheMonitorDoesNotHearStaysInSync(t *testing.T) {
+	s := tell(t, wires)
+	s.write()
+	s.cutMonitor("app2")
+	s.await("it is said that nobody can take over", func() bool { return !s.group().Failover.Possible })
+	require.Contains(t, s.client("-status").stdout, "can take over now: app2 ")
+	s.moreAcknowledged(20)
+	require.Equal(t, []string{"app1", "app2"}, s.group().InSync)
+	s.healMonitor("app2")
+	s.await("app2 can take over", func() bool { return s.group().Failover.Possible })
+	s.rest()
+	s.settled()
+	require.EqualValues(t, 1, s.group().Epoch)
+}
+
+func TestAMonitorThatHearsNobodyChangesNothing(t *testing.T) {
+	s := tell(t, wires)
+	before := s.group()
+	acknowledged := s.insisting("app1")
+	s.cutMonitor("app1")
+	s.cutMonitor("app2")
+	s.await("the primary is judged", func() bool { return !s.group().Failover.Possible && !s.group().Serving })
+	time.Sleep(time.Second)                      // longer than anything expires
+	for _, n := range []string{"app2", "app1"} { // the standby is heard first
+		s.healMonitor(n)
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.awaitPrimary("app1")
+	keys := acknowledged()
+	require.Greater(t, len(keys), 5, "the data path goes on")
+	s.settled()
+	require.Empty(t, s.lacks("app2", keys...), "they were acknowledged")
+	after := s.group()
+	require.Equal(t, before.Epoch, after.Epoch)
+	require.Equal(t, before.Version, after.Version)
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"understudy.example/deploy/internal/cluster"
 	"understudy.example/deploy/internal/forward"
 	"understudy.example/deploy/internal/ledger"
+	"understudy.example/deploy/internal/netns"
 	"understudy.example/deploy/internal/witness"
 )
 
@@ -31,6 +33,8 @@ type story struct {
 	ledger *ledger.Ledger
 	watch  *witness.Witness
 	ways   map[string]*forward.Forwarder // by "from>to"
+	net    *netns.Network                // nil: all are on this machine
+	hosts  map[string]*netns.Host        // of net, by process
 	stop   func()                        // ends the load; nil: there is none
 }
 
@@ -97,7 +101,8 @@ func (s *story) watchFromNowOn() {
 	})
 }
 
-// write has four writers write through the monitor until rest.
+// write has four writers write through the monitor until rest. When it returns
+// all nodes are in sync: on a busy machine one may have been left out meanwhile.
 func (s *story) write() {
 	s.t.Helper()
 	require.Nil(s.t, s.stop)
@@ -115,6 +120,7 @@ func (s *story) write() {
 		}
 	})
 	s.moreAcknowledged(20)
+	s.awaitInSync(s.Nodes()...)
 }
 
 // moreAcknowledged waits until so many more writes have been acknowledged.
@@ -156,9 +162,34 @@ func (s *story) start(names ...string) {
 	}
 }
 
+// freeze stops a process, and waits until it does nothing more: on a busy
+// machine its threads run on for a while after the signal.
 func (s *story) freeze(name string) {
 	s.t.Helper()
 	require.NoError(s.t, s.Stop(name))
+	s.await(name+" stops", func() bool { return !s.runs(name) })
+}
+
+// runs tells whether a thread of the process is not stopped. Where the system
+// does not tell, none is.
+func (s *story) runs(name string) bool {
+	s.t.Helper()
+	var pid int
+	for _, p := range s.Processes() {
+		if p.Name == name {
+			pid = p.PID
+		}
+	}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	require.NoError(s.t, err)
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		_, state, found := strings.Cut(string(stat), ") ")
+		if err == nil && found && !strings.HasPrefix(state, "T") {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *story) thaw(name string) {
@@ -210,14 +241,24 @@ func (s *story) put(timeout time.Duration, at, key, value string) int {
 // has tells whether a node's own copy holds the key.
 func (s *story) has(node, key string) bool {
 	s.t.Helper()
+	return len(s.lacks(node, key)) == 0
+}
+
+// lacks returns those of the keys that a node's own copy does not hold.
+func (s *story) lacks(node string, keys ...string) (missing []string) {
+	s.t.Helper()
 	items, err := s.Items(s.t.Context(), node)
 	require.NoError(s.t, err)
+	held := map[string]bool{}
 	for _, it := range items {
-		if it.Key == key {
-			return true
+		held[it.Key] = true
+	}
+	for _, k := range keys {
+		if !held[k] {
+			missing = append(missing, k)
 		}
 	}
-	return false
+	return missing
 }
 
 func (s *story) file(name, text string) string {

@@ -1,6 +1,7 @@
 // Command soak kills the processes of a cluster at random moments, under load,
-// and checks after each round that no promise was broken. It takes minutes and
-// is no part of the tests.
+// and checks after each round that no promise was broken. With -simulate it runs
+// the simulation of the protocol instead, which needs no processes. Either takes
+// minutes and is no part of the tests.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"time"
 
 	"understudy.example/pkg/daemon"
 )
@@ -18,6 +19,7 @@ type settings struct {
 	kills, nodes, writers int
 	seed                  uint64
 	dir                   string
+	simulate              time.Duration // 0: kill processes instead
 }
 
 func parseSettings(args []string, help io.Writer) (settings, error) {
@@ -27,7 +29,8 @@ func parseSettings(args []string, help io.Writer) (settings, error) {
 	fs.IntVar(&s.kills, "kills", 100, "how many processes to kill")
 	fs.IntVar(&s.nodes, "nodes", 2, "nodes of the cluster, `1 to 9`")
 	fs.IntVar(&s.writers, "writers", 4, "concurrent writers")
-	fs.Uint64Var(&s.seed, "seed", 0, "of who is killed when (default: a random one)")
+	fs.Uint64Var(&s.seed, "seed", 0, "of who is killed when, or the first of the simulation (default: a random one)")
+	fs.DurationVar(&s.simulate, "simulate", 0, "run the simulation for so `long`, on every processor, such as 10m, and kill nothing")
 	fs.StringVar(&s.dir, "dir", "", "`directory` for data and logs, which is kept (default: a temporary one, kept after a failure)")
 	if err := daemon.ParseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -36,6 +39,8 @@ func parseSettings(args []string, help io.Writer) (settings, error) {
 		return s, usageError{err}
 	}
 	switch {
+	case s.simulate < 0:
+		return s, usageError{fmt.Errorf("-simulate %s is out of range: at least 1s, or 0 to kill processes", s.simulate)}
 	case s.kills < 1:
 		return s, usageError{fmt.Errorf("-kills %d is out of range: at least 1", s.kills)}
 	case s.nodes < 1 || s.nodes > 9:

@@ -35,6 +35,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "seed %d\n", s.seed)
+	if s.simulate > 0 {
+		return simulate(ctx, s, stdout, stderr)
+	}
 	binaries, err := cluster.Build(ctx)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"understudy.example/deploy/internal/cluster"
 	"understudy.example/deploy/internal/cluster/clustertest"
+	"understudy.example/pkg/mutant"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +27,7 @@ func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-kills 0 is out of range: at least 1":     {"-kills", "0"},
 		"-nodes 10 is out of range: 1 to 9":        {"-nodes", "10"},
+		"-simulate -1s is out of range":             {"-simulate", "-1s"},
 		"-writers 0 is out of range: 1 to 1000":    {"-writers", "0"},
 		"unknown flag -kill: did you mean -kills?": {"-kill", "2"},
 	} {
@@ -79,6 +81,27 @@ func fakes(t *testing.T) *cluster.Cluster {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
+}
+
+func TestAShortSimulation(t *testing.T) {
+	var out, errs strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-simulate", "300ms", "-seed", "7"}, &out, &errs), errs.String())
+	require.Regexp(t, `(?m)^ +0s: \d+ worlds up to seed \d+, \d+ steps`, out.String())
+	require.Regexp(t, `\nok: simulated from seed 7 for 300ms\n$`, out.String())
+	require.Empty(t, errs.String())
+}
+
+func TestASimulationThatFindsSomething(t *testing.T) {
+	m := mutant.One("every change of a record raises its version", "../../pkg/protocol/registry.go",
+		"r.Version = g.Groups[id].Version + 1", "r.Version = max(1, g.Groups[id].Version)")
+	overlay, err := m.Overlay(t.TempDir())
+	require.NoError(t, err)
+	t.Setenv("GOFLAGS", "-overlay="+overlay)
+	var out strings.Builder
+	err = run(t.Context(), []string{"-simulate", "1m", "-seed", "7"}, &out, io.Discard)
+	require.ErrorIs(t, err, errViolated)
+	require.Contains(t, out.String(), "a starts as", "the story is told")
+	require.Contains(t, out.String(), "run it alone with UNDERSTUDY_SIM_SEED=")
 }
 
 func TestAShortSoak(t *testing.T) {

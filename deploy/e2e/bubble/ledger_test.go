@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"understudy.example/pkg/history"
 	"understudy.example/pkg/problem"
 )
 
@@ -22,10 +24,13 @@ type ledger struct {
 	refused map[string]problem.Code // told that it was certainly not applied
 	unknown map[string]string
 	tried   int
+	// shared is the history of keys that many write and read; their values tell
+	// nothing of a single write.
+	shared *history.History
 }
 
 func newLedger(t *testing.T) *ledger {
-	return &ledger{t: t, done: map[string]string{}, refused: map[string]problem.Code{}, unknown: map[string]string{}}
+	return &ledger{t: t, done: map[string]string{}, refused: map[string]problem.Code{}, unknown: map[string]string{}, shared: history.New(nil)}
 }
 
 // note enters what became of a write.
@@ -63,11 +68,12 @@ func (l *ledger) judge(state map[string]string) {
 		require.NotContains(l.t, state, key, "a write that was answered %s was applied", code)
 	}
 	for key, value := range state {
-		if l.done[key] == value || l.unknown[key] == value {
+		if strings.HasPrefix(key, sharedPrefix) || l.done[key] == value || l.unknown[key] == value {
 			continue
 		}
 		require.Fail(l.t, "the state holds what nobody wrote", "%s=%s", key, value)
 	}
+	l.judgeShared(state)
 }
 
 // acknowledged returns how many writes have been so far.
@@ -118,6 +124,7 @@ func (c *cluster) startLoad(name string, writers int) *load {
 				if c.put(monitorAddress, key, "v") == "" {
 					c.readBack(at[(i+w)%len(at)], key)
 				}
+				c.share(at[(i+2*w)%len(at)], fmt.Sprintf("%s-%d-%d", name, w, i), i)
 				time.Sleep(10 * time.Millisecond)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -43,7 +44,10 @@ type Options struct {
 	// the process to, which listens on address: for a test that stands between
 	// them. from is "" for how everybody reaches a node. It is asked before
 	// anything starts, and not for monitors that reach each other.
-	Route  func(from, to, address string) (string, error)
+	Route func(from, to, address string) (string, error)
+	// Hosts, if any, are machines of their own for the processes, in place of this
+	// one. Route is then not asked.
+	Hosts  Hosts
 	Output io.Writer // gets every line of every process; nil for none
 	Log    zerolog.Logger
 }
@@ -65,6 +69,15 @@ func (o *Options) complete() error {
 		return fmt.Errorf("a node cannot be started again %s after its end: give a positive duration, or 0 for never", o.Respawn)
 	}
 	return nil
+}
+
+// Hosts are machines that processes, given by name, run on. Its methods may be
+// called concurrently.
+type Hosts interface {
+	// Address returns the host:port for the process to listen on.
+	Address(process string) string
+	// Start starts the command of the process on its machine.
+	Start(process string, cmd *exec.Cmd) error
 }
 
 // Cluster is a running cluster. Its methods may be called concurrently.

@@ -18,7 +18,7 @@ func processes(opts Options, monitors, nodes []string) ([]*process, error) {
 		flags = append([]string{"-name", name, "-listen", address, "-data", filepath.Join(opts.Dir, name)}, flags...)
 		all = append(all, &process{
 			name: name, role: role, address: address, path: path, args: flags,
-			log: filepath.Join(opts.Dir, name+".log"), output: output,
+			log: filepath.Join(opts.Dir, name+".log"), output: output, hosts: opts.Hosts,
 		})
 	}
 	for i, address := range monitors {
@@ -26,7 +26,7 @@ func processes(opts Options, monitors, nodes []string) ([]*process, error) {
 		add(monitorName(i), RoleMonitor, address, opts.Binaries.Monitor, flags...)
 	}
 	for i, address := range nodes {
-		name := "app" + strconv.Itoa(i+1)
+		name := nodeName(i)
 		flags := []string{"-profile", opts.Profile, "-allow-kill"}
 		routed, err := opts.routed(name, address, monitors)
 		if err != nil {
@@ -39,10 +39,12 @@ func processes(opts Options, monitors, nodes []string) ([]*process, error) {
 
 func monitorName(i int) string { return "m" + strconv.Itoa(i+1) }
 
+func nodeName(i int) string { return "app" + strconv.Itoa(i+1) }
+
 // routed returns the flags that tell a node how to reach the monitors, and how
 // others reach it.
 func (o *Options) routed(name, address string, monitors []string) ([]string, error) {
-	if o.Route == nil {
+	if o.Route == nil || o.Hosts != nil {
 		return []string{"-monitors", strings.Join(monitors, ",")}, nil
 	}
 	var ways []string

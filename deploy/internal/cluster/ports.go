@@ -18,8 +18,12 @@ const monitorStep = 10
 // plan gives every process its address: monitors at port, port+10, …; nodes at
 // port+1, port+2, …. With port 0 all are free ports of the machine's choice.
 func plan(ctx context.Context, opts Options) (monitors, nodes []string, err error) {
+	if opts.Hosts != nil {
+		monitors, nodes = opts.hosted()
+		return monitors, nodes, nil
+	}
 	if opts.Port == 0 {
-		all, err := freeAddresses(ctx, opts.Monitors+opts.Nodes)
+		all, err := FreeAddresses(ctx, opts.Monitors+opts.Nodes)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -37,6 +41,17 @@ func plan(ctx context.Context, opts Options) (monitors, nodes []string, err erro
 		}
 	}
 	return monitors, nodes, nil
+}
+
+// hosted asks the machines for the addresses.
+func (o *Options) hosted() (monitors, nodes []string) {
+	for i := range o.Monitors {
+		monitors = append(monitors, o.Hosts.Address(monitorName(i)))
+	}
+	for i := range o.Nodes {
+		nodes = append(nodes, o.Hosts.Address(nodeName(i)))
+	}
+	return monitors, nodes
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -57,9 +72,9 @@ func checkFree(ctx context.Context, address string) error {
 // to.
 const firstFree, lastFree = 10_000, 30_000
 
-// freeAddresses finds n different free ports. Another process may take one
+// FreeAddresses finds n different free ports of the loopback, as host:port. Another process may take one
 // before it is used; its owner then says so and ends.
-func freeAddresses(ctx context.Context, n int) ([]string, error) {
+func FreeAddresses(ctx context.Context, n int) ([]string, error) {
 	var addresses []string
 	for range 100 * n {
 		address := loopback(firstFree + rand.IntN(lastFree-firstFree))

@@ -29,6 +29,7 @@ type process struct {
 	args    []string
 	log     string // the file that keeps its output
 	output  *shared
+	hosts   Hosts // nil: this machine
 
 	mu   sync.Mutex // guards the fields below
 	cmd  *exec.Cmd  // the newest; nil before the first start
@@ -54,7 +55,7 @@ func (p *process) start(s *spawner) (<-chan struct{}, error) {
 	cmd.Stdout, cmd.Stderr = lines, lines
 	cmd.WaitDelay = time.Second // a grandchild that holds the pipe
 	cmd.SysProcAttr = childAttributes()
-	if err := s.start(cmd); err != nil {
+	if err := s.start(func() error { return p.begin(cmd) }); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
@@ -68,6 +69,14 @@ func (p *process) start(s *spawner) (<-chan struct{}, error) {
 		p.note(cmd.ProcessState, last)
 	}()
 	return gone, nil
+}
+
+// begin starts the command where the process belongs.
+func (p *process) begin(cmd *exec.Cmd) error {
+	if p.hosts != nil {
+		return p.hosts.Start(p.name, cmd)
+	}
+	return cmd.Start()
 }
 
 // note keeps how the process ended.

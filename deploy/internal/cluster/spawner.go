@@ -1,9 +1,6 @@
 package cluster
 
-import (
-	"os/exec"
-	"runtime"
-)
+import "runtime"
 
 // spawner starts every child from one thread that lives as long as the cluster:
 // on Linux a child is killed when the thread that started it ends.
@@ -27,10 +24,10 @@ func (s *spawner) loop() {
 	}
 }
 
-// start starts cmd. It must not be called after close.
-func (s *spawner) start(cmd *exec.Cmd) error {
+// start has the thread start something. It must not be called after close.
+func (s *spawner) start(begin func() error) error {
 	result := make(chan error, 1)
-	s.starts <- func() { result <- cmd.Start() }
+	s.starts <- func() { result <- begin() }
 	return <-result
 }
 

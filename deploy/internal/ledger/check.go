@@ -26,6 +26,7 @@ func (l *Ledger) Check(items []wire.Item) {
 	for key := range have {
 		l.violate("%s is there, and nobody wrote it", key)
 	}
+	l.judge(items)
 }
 
 func (l *Ledger) ours(key string) bool {

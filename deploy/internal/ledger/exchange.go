@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"understudy.example/pkg/history"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/wire"
 )
@@ -45,6 +46,7 @@ type request struct {
 	method, path string
 	header       map[string]string
 	body         string
+	ops          []history.Operation // what it does, as the history has it
 }
 
 // once sends a request once.
@@ -107,7 +109,9 @@ func judge(res *http.Response, body []byte) verdict {
 // refusal is returned.
 func (l *Ledger) insist(ctx context.Context, req request) answer {
 	for {
+		calls := l.begin(req)
 		a := l.once(req)
+		settle(calls, a)
 		if a.verdict == strange {
 			l.violate("%s %s: %s", req.method, req.path, a.why)
 		}

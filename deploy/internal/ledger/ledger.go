@@ -1,6 +1,8 @@
 // Package ledger writes to a cluster, keeps a record of what it was told about
 // each write, and judges the map by it: no acknowledged write lost, none applied
-// twice, none torn, none back from the dead.
+// twice, none torn, none back from the dead. It keeps a history of every request,
+// too, and has that judged: no read, of a writer's own key or another's, may be
+// stale.
 //
 // Its writers repeat a request only where that is safe: after an answer that
 // says that nothing was applied, or under a condition that lets it be applied
@@ -18,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"understudy.example/pkg/history"
 	"understudy.example/pkg/protocol"
 )
 
@@ -35,6 +38,8 @@ type Counts struct {
 	Acknowledged int
 	Refused      int // answers and connections that said that nothing was applied
 	Unknown      int // writes whose outcome nobody told
+	Judged       int // requests in histories that were judged
+	Undecided    int // keys whose histories took too long to judge
 	// LongestGap is the longest time between two acknowledgements within a run.
 	LongestGap time.Duration
 }
@@ -45,6 +50,7 @@ type Ledger struct {
 	opts    Options
 	http    *http.Client
 	writers []*writer
+	history *history.History // since the last Check
 
 	mu         sync.Mutex // guards the fields below
 	counts     Counts
@@ -55,7 +61,7 @@ type Ledger struct {
 
 // New returns a ledger with nothing written yet.
 func New(opts Options) *Ledger {
-	l := &Ledger{opts: opts, ackers: map[protocol.Epoch]string{}, http: &http.Client{
+	l := &Ledger{opts: opts, ackers: map[protocol.Epoch]string{}, history: history.New(nil), http: &http.Client{
 		Timeout: requestTimeout,
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
@@ -64,7 +70,7 @@ func New(opts Options) *Ledger {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for i := range opts.Writers {
-		l.writers = append(l.writers, &writer{ledger: l, prefix: fmt.Sprintf("%sw%d/", opts.Prefix, i)})
+		l.writers = append(l.writers, &writer{ledger: l, number: i, prefix: fmt.Sprintf("%sw%d/", opts.Prefix, i)})
 	}
 	return l
 }

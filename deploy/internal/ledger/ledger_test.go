@@ -30,11 +30,15 @@ type shop struct {
 	// lie is asked before every write; it may apply it by calling apply, and
 	// answers it unless it returns false.
 	lie func(s *shop, w http.ResponseWriter, writes int, apply func()) (honest bool)
+	// stale has every read answered from what was there before the last write of
+	// its key.
+	stale  bool
+	before map[string]wire.Item
 }
 
 func open(t *testing.T, lie func(*shop, http.ResponseWriter, int, func()) bool) (*shop, *Ledger) {
 	t.Helper()
-	s := &shop{items: map[string]wire.Item{}, each: map[string]int{}, node: "app1", lie: lie}
+	s := &shop{items: map[string]wire.Item{}, before: map[string]wire.Item{}, each: map[string]int{}, node: "app1", lie: lie}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return s, New(Options{Target: server.URL, Writers: 2, Prefix: "p/", Padding: 10})
@@ -44,7 +48,11 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := strings.TrimPrefix(r.URL.Path, "/v1/kv/")
-	it, there := s.items[key]
+	items := s.items
+	if s.stale && r.Method == http.MethodGet {
+		items = s.before
+	}
+	it, there := items[key]
 	w.Header().Set(wire.HeaderNode, s.node)
 	switch {
 	case r.Method == http.MethodGet && !there:
@@ -71,6 +79,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	apply := func() {
 		s.seq++
 		for k, v := range values {
+			if is, there := s.items[k]; there {
+				s.before[k] = is
+			}
 			s.items[k] = wire.Item{Key: k, Value: &v, ETag: fmt.Sprintf(`"1.%d"`, s.seq)}
 		}
 	}
@@ -127,6 +138,8 @@ func TestAnHonestServer(t *testing.T) {
 	require.GreaterOrEqual(t, l.Counts().Acknowledged, 100)
 	require.Zero(t, l.Counts().Unknown)
 	require.Positive(t, l.Counts().LongestGap)
+	require.Greater(t, l.Counts().Judged, 150, "reads as well as writes")
+	require.Zero(t, l.Counts().Undecided)
 }
 
 func TestAServerInTroubleThatIsHonest(t *testing.T) {
@@ -209,6 +222,34 @@ func TestWhatTheMapMustNotBe(t *testing.T) {
 		require.True(t, slices.ContainsFunc(l.Violations(), func(v string) bool {
 			return strings.HasPrefix(v, begin) && strings.Contains(v, end)
 		}), "%s: %v", want, l.Violations())
+	}
+}
+
+// Reads of another's keys are judged by the history alone: who reads does not know
+// what should be there.
+func TestTheHistoryShowsAStaleReadAndALostWrite(t *testing.T) {
+	for name, test := range map[string]struct {
+		stale bool
+		lie   func(*shop, http.ResponseWriter, int, func()) bool
+	}{
+		"a stale read": {stale: true},
+		"a lost write": {lie: func(s *shop, w http.ResponseWriter, n int, apply func()) bool {
+			if n%20 == 0 {
+				w.Header().Set(wire.HeaderPosition, "1.1")
+				w.Header().Set("ETag", `"0.0"`)
+				w.WriteHeader(http.StatusNoContent)
+			}
+			return n%20 != 0
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, l := open(t, test.lie)
+			s.stale = test.stale
+			write(t, s, l, 80)
+			l.Check(s.list())
+			require.True(t, slices.ContainsFunc(l.Violations(), func(v string) bool { return strings.Contains(v, "no order explains its") }), "%v", l.Violations())
+			require.Positive(t, l.Counts().Judged)
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // such keys at once.
 type writer struct {
 	ledger *Ledger
+	number int
 	prefix string
 	step   int
 
@@ -55,6 +56,7 @@ func (w *writer) run(ctx context.Context) {
 			w.link(ctx)
 		case 2:
 			w.double(ctx)
+			w.look(ctx)
 		}
 		if w.ledger.opts.Pause > 0 {
 			select {
@@ -67,12 +69,18 @@ func (w *writer) run(ctx context.Context) {
 
 func path(key string) string { return "/v1/kv/" + url.PathEscape(key) }
 
+// look reads the chain of the next writer, which knows better what it holds.
+func (w *writer) look(ctx context.Context) {
+	next := w.ledger.writers[(w.number+1)%len(w.ledger.writers)]
+	w.ledger.insist(ctx, request{method: http.MethodGet, path: path(next.chainKey()), ops: read(next.chainKey())})
+}
+
 func (w *writer) chainKey() string { return w.prefix + "chain" }
 
 // single writes one key that is never written again.
 func (w *writer) single(ctx context.Context) {
 	key := fmt.Sprintf("%sonce/%d", w.prefix, w.step)
-	a := w.ledger.insist(ctx, request{method: http.MethodPut, path: path(key), body: w.ledger.value(w.step)})
+	a := w.ledger.insist(ctx, request{method: http.MethodPut, path: path(key), body: w.ledger.value(w.step), ops: put(w.step, key)})
 	w.enter(a, entry{n: w.step, keys: []string{key}, etag: a.etag})
 }
 
@@ -82,7 +90,7 @@ func (w *writer) double(ctx context.Context) {
 	v := w.ledger.value(w.step)
 	got := w.ledger.insist(ctx, request{
 		method: http.MethodPatch, path: "/v1/state", header: map[string]string{"Prefer": "return=minimal"},
-		body: fmt.Sprintf("{%q:%q,%q:%q}", a, v, b, v),
+		body: fmt.Sprintf("{%q:%q,%q:%q}", a, v, b, v), ops: put(w.step, a, b),
 	})
 	w.enter(got, entry{n: w.step, keys: []string{a, b}})
 }
@@ -106,11 +114,7 @@ func (w *writer) link(ctx context.Context) {
 		return
 	}
 	n := w.chain + 1
-	header := map[string]string{"If-None-Match": "*"}
-	if w.etag != "" {
-		header = map[string]string{"If-Match": w.etag}
-	}
-	switch a := w.ledger.insist(ctx, request{method: http.MethodPut, path: path(w.chainKey()), header: header, body: w.ledger.value(n)}); a.verdict {
+	switch a := w.forge(ctx, n); a.verdict {
 	case done:
 		w.chain, w.etag = n, a.etag
 	case unsure:
@@ -123,12 +127,24 @@ func (w *writer) link(ctx context.Context) {
 	}
 }
 
+// forge writes the n-th value of the chain, unless something else has taken the
+// place of the newest that is known.
+func (w *writer) forge(ctx context.Context, n int) answer {
+	header := map[string]string{"If-None-Match": "*"}
+	if w.etag != "" {
+		header = map[string]string{"If-Match": w.etag}
+	}
+	return w.ledger.insist(ctx, request{
+		method: http.MethodPut, path: path(w.chainKey()), header: header, body: w.ledger.value(n), ops: swap(w.chainKey(), w.chain, n),
+	})
+}
+
 // resolve finds out whether the open value was applied. Where it was not, it
 // might still come: the same condition keeps it from being applied after
 // another.
 func (w *writer) resolve(ctx context.Context) bool {
 	for {
-		n, etag, ok := w.read(ctx)
+		n, etag, ok := w.readChain(ctx)
 		switch {
 		case !ok:
 			return false
@@ -140,12 +156,7 @@ func (w *writer) resolve(ctx context.Context) bool {
 			w.chain, w.etag, w.open = n, etag, 0
 			return true
 		}
-		header := map[string]string{"If-None-Match": "*"}
-		if w.etag != "" {
-			header = map[string]string{"If-Match": w.etag}
-		}
-		a := w.ledger.insist(ctx, request{method: http.MethodPut, path: path(w.chainKey()), header: header, body: w.ledger.value(w.open)})
-		switch a.verdict {
+		switch a := w.forge(ctx, w.open); a.verdict {
 		case done:
 			w.chain, w.etag, w.open = w.open, a.etag, 0
 			return true
@@ -156,9 +167,9 @@ func (w *writer) resolve(ctx context.Context) bool {
 	}
 }
 
-// read reads the chain: its value, 0 if there is none.
-func (w *writer) read(ctx context.Context) (n int, etag string, ok bool) {
-	a := w.ledger.insist(ctx, request{method: http.MethodGet, path: path(w.chainKey())})
+// readChain reads the chain: its value, 0 if there is none.
+func (w *writer) readChain(ctx context.Context) (n int, etag string, ok bool) {
+	a := w.ledger.insist(ctx, request{method: http.MethodGet, path: path(w.chainKey()), ops: read(w.chainKey())})
 	switch a.verdict {
 	case failed:
 		return 0, "", true
@@ -177,7 +188,7 @@ func (w *writer) read(ctx context.Context) (n int, etag string, ok bool) {
 
 // reread goes on from what is there, after a violation.
 func (w *writer) reread(ctx context.Context) {
-	if n, etag, ok := w.read(ctx); ok {
+	if n, etag, ok := w.readChain(ctx); ok {
 		w.chain, w.etag, w.open = n, etag, 0
 	}
 }

@@ -1,14 +1,16 @@
-// Package failover kills the primary of a cluster under load, again and again,
-// and judges what its clients saw: how long no write was acknowledged, and
-// whether an acknowledged write was lost or one was applied twice.
+// Package failover takes the primary of a cluster away under load, again and
+// again and in several ways, and judges what the cluster's clients saw: requests
+// that failed, how long each client waited, acknowledged writes that were lost,
+// writes applied twice, and reads of something old.
 package failover
 
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"time"
+
+	"understudy.example/deploy/bench/internal/call"
+	"understudy.example/pkg/wire"
 )
 
 // Cluster is what the trials need of a cluster. Its methods may be called
@@ -16,135 +18,81 @@ import (
 type Cluster interface {
 	// Primary returns the node that serves as primary now.
 	Primary(ctx context.Context) (name, address string, err error)
-	// Kill ends a node as kill -9 does.
-	Kill(name string) error
-	// Start starts a dead node again.
-	Start(name string) error
 	// WaitReady waits until all wanted copies are in sync.
 	WaitReady(ctx context.Context) error
+	// Items returns all keys that begin with the prefix, once nobody writes any
+	// more, and fails if the copies differ.
+	Items(ctx context.Context, prefix string) ([]wire.Item, error)
+	// Remove deletes keys.
+	Remove(ctx context.Context, keys []string) error
+
+	Kill(name string) error // as kill -9 does
+	Terminate(name string) error
+	Start(name string) error // again, after its end
+	Stop(name string) error  // freezes it
+	Cont(name string) error
 }
 
-// Options says how to try. Target returns the host:port that writers use now.
+// Options says how to try. None of them is optional but Readers and Settle,
+// After, Down and Think.
 type Options struct {
+	Kind    Kind
 	Trials  int
 	Writers int
-	Settle  time.Duration // of load before each kill; up to as much again is added at random
-	After   time.Duration // of load once every writer is served again
-	Limit   time.Duration // for the takeover, and for the return of the killed node
-	Target  func(ctx context.Context) (address string, err error)
+	Readers int
+	Settle  time.Duration // of load before each strike; up to as much again is added at random
+	Down    time.Duration // how long a freeze or a cut lasts
+	After   time.Duration // of load once all is as before
+	Think   time.Duration // between two requests of a worker
+	Limit   time.Duration // for the takeover, and for the return of the node
+	// Prefix of all keys; no other run on the same cluster may have it.
+	Prefix string
+	// Open returns a way to the cluster for one worker.
+	Open func() call.Caller
+	// Named: requests may have a key of the caller's own. Conditional: writes may
+	// have conditions.
+	Named, Conditional bool
 }
 
-// Trial is the outcome of one kill. Outages are in milliseconds.
+// Trial is the outcome of one strike. Times are in milliseconds. A pause is the
+// time between two successes of one worker; those that end after the strike
+// count.
 type Trial struct {
-	Killed       string   `json:"killed"`
-	Successor    string   `json:"successor"`
-	Outage       float64  `json:"outage_ms"`               // from the last to the first acknowledged write of anybody
-	WriterMax    float64  `json:"writer_outage_max_ms"`    // the same of the writer that waited longest
-	WriterMedian float64  `json:"writer_outage_median_ms"` // and of the middle one
-	Acknowledged int      `json:"acknowledged"`            // writes
-	Refused      int      `json:"refused"`                 // answers that say that nothing was done
-	Broken       int      `json:"broken"`                  // requests without an answer, or of unknown outcome
-	Lost         []string `json:"lost"`                    // acknowledged writes that are not there
-	Doubled      []string `json:"doubled"`                 // writes applied that must not be
+	Struck     string         `json:"struck"`
+	Successor  string         `json:"successor"`
+	Quiet      float64        `json:"quiet_pause_ms"`  // the longest pause before the strike: how noisy the machine is
+	WritePause float64        `json:"write_pause_ms"`  // the longest of any writer
+	ReadPause  float64        `json:"read_pause_ms"`   // the longest of any reader
+	Return     float64        `json:"return_pause_ms"` // the longest of those that ended after the node came back
+	Outage     float64        `json:"outage_ms"`       // the longest time in which no write of anybody succeeded
+	Pauses     []float64      `json:"pauses_ms"`       // the longest of each worker
+	Writes     int            `json:"writes"`          // acknowledged
+	Reads      int            `json:"reads"`           // answered
+	Repeats    int            `json:"repeats"`         // of acknowledged writes, with the same key, on purpose
+	Failed     int            `json:"failed"`          // attempts that were no success
+	Codes      map[string]int `json:"codes"`           // of those
+	Examples   []string       `json:"examples"`        // the first of those of some workers
+	Lost       []string       `json:"lost"`            // acknowledged writes that are not there
+	Doubled    []string       `json:"doubled"`         // writes that were applied once too often
+	Stale      []string       `json:"stale"`           // reads of something older than what was acknowledged before them
 }
+
+// Longest returns the longest pause of any worker.
+func (t *Trial) Longest() float64 { return max(t.WritePause, t.ReadPause) }
+
+// Broken tells whether a promise about the data was broken.
+func (t *Trial) Broken() bool { return len(t.Lost)+len(t.Doubled)+len(t.Stale) > 0 }
 
 // Run makes the trials and passes each on when it is done.
 func Run(ctx context.Context, c Cluster, opts Options, done func(Trial)) error {
 	for i := range opts.Trials {
-		t, err := trial(ctx, c, opts, i)
+		t, err := newTrial(opts, i).run(ctx, c)
 		if err != nil {
 			return fmt.Errorf("trial %d: %w", i+1, err)
 		}
 		done(t)
-		if err := recoverNode(ctx, c, t.Killed, opts.Limit); err != nil {
-			return fmt.Errorf("after trial %d: %w", i+1, err)
-		}
 	}
 	return nil
-}
-
-func recoverNode(ctx context.Context, c Cluster, name string, limit time.Duration) error {
-	if err := c.Start(name); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return c.WaitReady(ctx)
-}
-
-func trial(ctx context.Context, c Cluster, opts Options, number int) (t Trial, err error) {
-	writers := make([]*writer, opts.Writers)
-	for i := range writers {
-		writers[i] = newWriter(fmt.Sprintf("bench/%d/%d/", number, i), opts.Target)
-	}
-	killedAt, err := underLoad(ctx, writers, func(ctx context.Context) (time.Time, error) {
-		return killPrimary(ctx, c, opts, writers, &t)
-	})
-	if err != nil {
-		return t, err
-	}
-	if err := verify(ctx, opts, writers); err != nil {
-		return t, fmt.Errorf("verify: %w", err)
-	}
-	t.sum(writers, killedAt)
-	return t, nil
-}
-
-// underLoad runs act while all writers write, and stops them.
-func underLoad(ctx context.Context, writers []*writer, act func(context.Context) (time.Time, error)) (time.Time, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var running sync.WaitGroup
-	for _, w := range writers {
-		running.Go(func() {
-			defer w.hangUp()
-			if err := w.run(ctx); err != nil {
-				stop(err)
-			}
-		})
-	}
-	at, err := act(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // a writer's error is the reason
-	}
-	stop(nil)
-	running.Wait()
-	return at, err
-}
-
-// killPrimary lets the load settle, kills the primary, and waits until every
-// writer is served by another.
-func killPrimary(ctx context.Context, c Cluster, opts Options, writers []*writer, t *Trial) (at time.Time, err error) {
-	if err := pause(ctx, opts.Settle+rand.N(opts.Settle+1)); err != nil {
-		return at, err
-	}
-	if t.Killed, _, err = c.Primary(ctx); err != nil {
-		return at, fmt.Errorf("find the primary: %w", err)
-	}
-	at = time.Now()
-	if err := c.Kill(t.Killed); err != nil {
-		return at, err
-	}
-	limit, cancel := context.WithTimeout(ctx, opts.Limit)
-	defer cancel()
-	for {
-		t.Successor, _, err = c.Primary(limit)
-		if err == nil && t.Successor != t.Killed {
-			break
-		}
-		if pause(limit, retryPause) != nil {
-			return at, fmt.Errorf("nobody took over from %s within %s", t.Killed, opts.Limit)
-		}
-	}
-	taken := time.Now()
-	for _, w := range writers {
-		for w.lastAck().Before(taken) {
-			if pause(limit, retryPause) != nil {
-				return at, fmt.Errorf("a writer was not served again within %s", opts.Limit)
-			}
-		}
-	}
-	return at, pause(ctx, opts.After)
 }
 
 // pause waits for d or the end of ctx.

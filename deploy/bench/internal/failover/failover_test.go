@@ -1,217 +1,290 @@
 package failover
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"understudy.example/deploy/bench/internal/call"
+	"understudy.example/pkg/wire"
 )
 
-// store is a primary without copies: it answers the calls that the writers use,
-// and does wrong where the test asks for it.
-type store struct {
-	mu     sync.Mutex // guards the fields below
-	keys   map[string]entry
-	seq    int
-	dead   bool
-	broken int // how many of the next writes are applied, but not answered
-
-	primary string
-	onKill  func(*store)
-}
-
-type entry struct {
-	value string
-	etag  string
-}
-
-func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := strings.TrimPrefix(r.URL.Path, "/v1/kv/")
-	old, ok := s.keys[key]
-	switch {
-	case s.dead:
-		w.WriteHeader(http.StatusServiceUnavailable)
-	case r.Method == http.MethodGet && !ok:
-		w.WriteHeader(http.StatusNotFound)
-	case r.Method == http.MethodGet:
-		w.Header().Set("ETag", old.etag)
-		_, _ = io.WriteString(w, old.value)
-	case r.Header.Get("If-None-Match") == "*" && ok, r.Header.Get("If-Match") != "" && r.Header.Get("If-Match") != old.etag:
-		w.WriteHeader(http.StatusPreconditionFailed)
-	default:
-		w.Header().Set("ETag", s.set(key, string(body)))
-		if s.broken > 0 {
-			s.broken--
-			panic(http.ErrAbortHandler)
-		}
-		w.WriteHeader(http.StatusNoContent)
+func TestEveryKindStrikesAndUndoes(t *testing.T) {
+	for kind, story := range map[string]string{
+		"kill":       "kill app1, start app1, ready ",
+		"stop":       "stop app1, cont app1, ready ",
+		"cut":        "cut app1, heal app1, ready ",
+		"term":       "terminate app1, start app1, ready ",
+		"switchover": "switchover app1, ready ",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s := newStore()
+			opts := options(s, kind)
+			opts.Settle = 0
+			trials, err := run(t, linked{s}, opts)
+			require.NoError(t, err)
+			require.Equal(t, story, strings.Join(s.story, ", "))
+			require.Equal(t, []string{"app1", "app2"}, []string{trials[0].Struck, trials[0].Successor})
+			// What lasts is under load for as long: a writer does a step in 2 ms or 3.
+			steps := 1 + int(opts.Down/(3*time.Millisecond))
+			require.Equal(t, opts.Kind.Lasts, trials[0].Writes/opts.Writers > steps, "%d writes", trials[0].Writes)
+		})
 	}
+	require.Equal(t, []string{"kill", "stop", "cut", "term", "switchover"}, KindNames())
 }
 
-func (s *store) set(key, value string) (etag string) {
-	s.seq++
-	etag = fmt.Sprintf(`"1.%d"`, s.seq)
-	s.keys[key] = entry{value, etag}
-	return etag
-}
-
-func (s *store) Primary(context.Context) (string, string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead {
-		return "", "", errors.New("there is no primary")
-	}
-	return s.primary, "", nil
-}
-
-// Kill lets the other take over after 50 ms.
-func (s *store) Kill(name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dead = true
-	time.AfterFunc(50*time.Millisecond, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.dead = false
-		s.primary = map[string]string{"app1": "app2", "app2": "app1"}[name]
-		if s.onKill != nil {
-			s.onKill(s)
-		}
-	})
-	return nil
-}
-
-func (s *store) Start(string) error              { return nil }
-func (s *store) WaitReady(context.Context) error { return nil }
-
-func setup(t *testing.T) (*store, Options) {
-	t.Helper()
-	s := &store{keys: map[string]entry{}, primary: "app1"}
-	srv := httptest.NewServer(s)
-	t.Cleanup(srv.Close)
-	return s, Options{
-		Trials: 1, Writers: 3, Settle: 20 * time.Millisecond, After: 20 * time.Millisecond, Limit: 5 * time.Second,
-		Target: func(context.Context) (string, error) { return strings.TrimPrefix(srv.URL, "http://"), nil },
-	}
-}
-
-func run(t *testing.T, s *store, opts Options) []Trial {
-	t.Helper()
-	var trials []Trial
-	require.NoError(t, Run(t.Context(), s, opts, func(t Trial) { trials = append(trials, t) }))
-	return trials
-}
-
-func TestACleanFailover(t *testing.T) {
-	s, opts := setup(t)
-	opts.Trials = 2
-	trials := run(t, s, opts)
+func TestACleanTakeover(t *testing.T) {
+	s := newStore()
+	trials, err := run(t, s, func() Options { o := options(s, "kill"); o.Trials = 2; return o }())
+	require.NoError(t, err)
 	require.Len(t, trials, 2)
-	require.Equal(t, "app1", trials[0].Killed)
-	require.Equal(t, "app2", trials[0].Successor)
-	require.Equal(t, "app2", trials[1].Killed)
+	require.Equal(t, "app2", trials[1].Struck)
 	for _, tr := range trials {
-		require.GreaterOrEqual(t, tr.Outage, 45.0)
-		require.GreaterOrEqual(t, tr.WriterMax, tr.WriterMedian)
-		require.GreaterOrEqual(t, tr.WriterMedian, 45.0)
-		require.Positive(t, tr.Acknowledged)
-		require.Positive(t, tr.Refused)
-		require.Empty(t, tr.Lost)
-		require.Empty(t, tr.Doubled)
-	}
-}
-
-func TestAnswersThatGetLostAreNoFault(t *testing.T) {
-	s, opts := setup(t)
-	s.onKill = func(s *store) { s.broken = 7 }
-	tr := run(t, s, opts)[0]
-	require.Equal(t, 7, tr.Broken)
-	require.Empty(t, tr.Lost)
-	require.Empty(t, tr.Doubled)
-}
-
-func TestALostWriteIsFound(t *testing.T) {
-	s, opts := setup(t)
-	s.onKill = func(s *store) { delete(s.keys, "bench/0/1/once/0") }
-	require.Equal(t, []string{`bench/0/1/once/0: found ""`}, run(t, s, opts)[0].Lost)
-}
-
-func TestALostChainIsFound(t *testing.T) {
-	s, opts := setup(t)
-	s.onKill = func(s *store) { delete(s.keys, "bench/0/1/chain") }
-	lost := run(t, s, opts)[0].Lost
-	require.Len(t, lost, 1)
-	require.Regexp(t, `^bench/0/1/chain: value \d+ is gone$`, lost[0])
-}
-
-func TestAChainThatGoesBackIsFound(t *testing.T) {
-	s, opts := setup(t)
-	s.onKill = func(s *store) { s.set("bench/0/1/chain", "-1") }
-	lost := run(t, s, opts)[0].Lost
-	require.Len(t, lost, 1)
-	require.Regexp(t, `^bench/0/1/chain: value \d+ is back to -1$`, lost[0])
-}
-
-func TestADoubledWriteIsFound(t *testing.T) {
-	s, opts := setup(t)
-	s.onKill = func(s *store) { s.set("bench/0/1/chain", s.keys["bench/0/1/chain"].value) }
-	doubled := run(t, s, opts)[0].Doubled
-	require.Len(t, doubled, 1)
-	require.Contains(t, doubled[0], "bench/0/1/chain: value ")
-}
-
-func TestALossAfterTheEndIsFound(t *testing.T) {
-	s, opts := setup(t)
-	w := newWriter("x/", opts.Target)
-	s.set("x/chain", "4")
-	w.chained = 9
-	require.NoError(t, verify(t.Context(), opts, []*writer{w}))
-	require.Equal(t, []string{`x/chain: value 9 was acknowledged, found "4"`}, w.lost)
-}
-
-func TestNobodyTakesOver(t *testing.T) {
-	s, opts := setup(t)
-	opts.Limit = 30 * time.Millisecond
-	err := Run(t.Context(), s, opts, func(Trial) {})
-	require.EqualError(t, err, "trial 1: nobody took over from app1 within 30ms")
-}
-
-func TestAnAnswerThatNobodyExpects(t *testing.T) {
-	_, opts := setup(t)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "not updatable", http.StatusUnprocessableEntity)
-	}))
-	defer srv.Close()
-	opts.Target = func(context.Context) (string, error) { return strings.TrimPrefix(srv.URL, "http://"), nil }
-	opts.Settle = time.Minute
-	err := Run(t.Context(), &store{primary: "app1"}, opts, func(Trial) {})
-	require.ErrorContains(t, err, "trial 1: PUT /v1/kv/bench%2F0%2F")
-	require.ErrorContains(t, err, "the server answered 422: not updatable")
-}
-
-func TestOutage(t *testing.T) {
-	at := func(ms ...int) (acks []time.Time) {
-		for _, m := range ms {
-			acks = append(acks, time.UnixMilli(int64(m)))
+		require.Zero(t, tr.Failed, tr.Examples)
+		require.False(t, tr.Broken(), "%+v", tr)
+		for _, pause := range append([]float64{tr.WritePause, tr.ReadPause, tr.Outage}, tr.Pauses...) {
+			require.InDelta(t, 51, pause, 3)
 		}
-		return acks
+		require.Len(t, tr.Pauses, 7)
+		require.InDelta(t, 2, tr.Quiet, 1)
+		require.Positive(t, tr.Repeats)
+		require.Positive(t, tr.Reads)
+		require.Greater(t, tr.Writes, tr.Repeats)
 	}
-	kill := time.UnixMilli(100)
-	require.Zero(t, outage(nil, kill))
-	require.Zero(t, outage(at(10, 60, 90), kill), "gaps before the kill do not count")
-	require.InDelta(t, 150, outage(at(10, 95, 245, 250), kill), 0.001)
-	require.InDelta(t, 40, outage(at(95, 105, 145), kill), 0.001)
-	require.InDelta(t, 3, Median([]float64{1, 2, 3, 4}), 0)
-	require.Zero(t, Median(nil))
+	require.Empty(t, s.keys, "a trial leaves nothing behind")
+}
+
+// failing answers every n-th write in the store's place.
+func failing(n int, answer func(*store, call.Request) call.Answer) func(*store, call.Request) (call.Answer, bool) {
+	writes := 0
+	return func(s *store, req call.Request) (call.Answer, bool) {
+		if req.Method == http.MethodGet {
+			return call.Answer{}, false
+		}
+		if writes++; writes%n != 0 {
+			return call.Answer{}, false
+		}
+		return answer(s, req), true
+	}
+}
+
+func TestFailuresAreCountedAndAreNoFaults(t *testing.T) {
+	refuse := func(*store, call.Request) call.Answer {
+		return call.Answer{Status: 503, Code: "no_primary", Detail: "later"}
+	}
+	lose := func(*store, call.Request) call.Answer { return call.Answer{Code: call.NoAnswer, Sent: true} }
+	loseApplied := func(s *store, req call.Request) call.Answer {
+		s.carryOut(req)
+		return call.Answer{Code: call.NoAnswer, Sent: true}
+	}
+	for name, c := range map[string]struct {
+		code   string
+		answer func(*store, call.Request) call.Answer
+	}{
+		"refused":      {"no_primary", refuse},
+		"lost":         {"no_answer", lose},
+		"lost applied": {"no_answer", loseApplied},
+		"no code":      {"http_500", func(*store, call.Request) call.Answer { return call.Answer{Status: 500} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore()
+			s.spoil = failing(7, c.answer)
+			tr := one(t, s)
+			require.Positive(t, tr.Failed)
+			require.Equal(t, map[string]int{c.code: tr.Failed}, tr.Codes)
+			require.Len(t, tr.Examples, maxTold)
+			require.Contains(t, tr.Examples[0], "PUT b/0/w")
+			require.Contains(t, tr.Examples[0], ": "+c.code+": ")
+			require.False(t, tr.Broken(), "%+v", tr)
+		})
+	}
+}
+
+func TestAnUnknownOutcomeIsAskedAgainWithItsKey(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		s := newStore()
+		asked := 0
+		lose := failing(7, func(s *store, req call.Request) call.Answer {
+			key := req.ID
+			if key == "" {
+				key = "us1." + strconv.Itoa(s.seq) + req.Key
+			}
+			if applied {
+				req.ID = key
+				s.carryOut(req)
+			}
+			return call.Answer{Status: 504, Code: "outcome_unknown", Key: key, Sent: true}
+		})
+		s.spoil = func(s *store, req call.Request) (call.Answer, bool) {
+			if strings.HasPrefix(req.ID, "us1.") {
+				asked++
+				return call.Answer{}, false
+			}
+			return lose(s, req)
+		}
+		tr := one(t, s)
+		require.Positive(t, asked)
+		require.GreaterOrEqual(t, tr.Codes["outcome_unknown"], asked)
+		require.False(t, tr.Broken(), "%+v", tr)
+	}
+}
+
+func TestFaultsAreFound(t *testing.T) {
+	const counter, once = "b/0/w0/counter", "b/0/w1/once/"
+	for name, c := range map[string]struct {
+		onStrike             func(*store)
+		lost, doubled, stale string
+	}{
+		"a write is gone":         {onStrike: func(s *store) { delete(s.keys, once+"0") }, lost: once + "0: value 0 was acknowledged, and the key is gone"},
+		"a write is another":      {onStrike: func(s *store) { s.set(once+"0", "7") }, lost: once + `0: value 0 was acknowledged, and "7" is there`},
+		"a write came twice":      {onStrike: func(s *store) { s.set(once+"0", "0") }, doubled: once + "0: value 0 was written as "},
+		"a counter is gone":       {onStrike: func(s *store) { delete(s.keys, counter) }, lost: counter + ": value "},
+		"a counter goes back":     {onStrike: func(s *store) { s.set(counter, "1") }, lost: counter + ": value "},
+		"a counter goes forward":  {onStrike: func(s *store) { s.set(counter, "999") }, doubled: counter + ": value 999 was written once more"},
+		"a counter counts twice":  {onStrike: func(s *store) { s.set(counter, s.keys[counter].value) }, doubled: counter + ": value "},
+		"a key that nobody wrote": {onStrike: func(s *store) { s.set("b/0/x", "1") }, doubled: "b/0/x is there, although no write of it was acknowledged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore()
+			s.onStrike = c.onStrike
+			tr := one(t, s, func(o *Options) { o.Writers = 2; o.After = 500 * time.Millisecond })
+			require.True(t, tr.Broken())
+			for want, got := range map[string][]string{c.lost: tr.Lost, c.doubled: tr.Doubled} {
+				if want != "" {
+					require.Contains(t, strings.Join(got, "\n"), want)
+				}
+			}
+			if c.lost == "" {
+				require.Empty(t, tr.Lost)
+			}
+			if c.doubled == "" {
+				require.Empty(t, tr.Doubled)
+			}
+		})
+	}
+}
+
+func TestARepeatThatIsJudgedAnewIsFound(t *testing.T) {
+	s := newStore()
+	s.spoil = func(s *store, req call.Request) (call.Answer, bool) {
+		req.ID = ""
+		return s.carryOut(req), true
+	}
+	tr := one(t, s)
+	require.Contains(t, strings.Join(tr.Doubled, "\n"), "was judged anew, and refused")
+	require.Contains(t, strings.Join(tr.Doubled, "\n"), "was applied as ")
+	require.Positive(t, tr.Codes["precondition_failed"])
+}
+
+func TestARefusalThatWasAppliedIsFound(t *testing.T) {
+	s := newStore()
+	s.spoil = failing(20, func(s *store, req call.Request) call.Answer {
+		if req.Match == "" {
+			return s.carryOut(req)
+		}
+		s.carryOut(req)
+		return call.Answer{Status: http.StatusPreconditionFailed, Code: "precondition_failed"}
+	})
+	tr := one(t, s, func(o *Options) { o.Named = false })
+	require.Contains(t, strings.Join(tr.Doubled, "\n"), "or in spite of a refusal")
+	require.Equal(t, tr.Failed, tr.Codes["precondition_failed"])
+	require.Positive(t, tr.Failed)
+}
+
+func TestAReadOfOldStateIsFound(t *testing.T) {
+	s := newStore()
+	old := map[string]entry{}
+	s.spoil = func(s *store, req call.Request) (call.Answer, bool) {
+		e, ok := old[req.Key]
+		if req.Method == http.MethodGet && ok && s.primary == "app2" {
+			return call.Answer{Status: 200, ETag: e.etag, Body: []byte(e.value)}, true
+		}
+		if _, kept := old[req.Key]; !kept && s.primary == "app1" {
+			old[req.Key] = s.keys[req.Key] // as of before this request
+		}
+		return call.Answer{}, false
+	}
+	s.onStrike = func(s *store) {
+		for k := range old {
+			old[k] = entry{"0", `"1.0"`}
+		}
+	}
+	tr := one(t, s)
+	require.Contains(t, strings.Join(tr.Stale, "\n"), "was acknowledged before the read, which returned 0")
+	require.Empty(t, tr.Lost)
+}
+
+func TestAReadOfWhatNobodyWroteIsFound(t *testing.T) {
+	s := newStore()
+	s.spoil = func(s *store, req call.Request) (call.Answer, bool) {
+		return call.Answer{Status: 200, Body: []byte("999")}, req.Method == http.MethodGet && s.primary == "app2"
+	}
+	tr := one(t, s)
+	require.Contains(t, strings.Join(tr.Stale, "\n"), "the read returned 999, and nobody had written more than ")
+	require.Empty(t, tr.Lost)
+}
+
+func TestWithoutConditionsAndKeys(t *testing.T) {
+	s := newStore()
+	s.spoil = failing(9, func(s *store, req call.Request) call.Answer {
+		s.carryOut(req)
+		return call.Answer{Code: call.NoAnswer, Sent: true}
+	})
+	tr := one(t, s, func(o *Options) { o.Named, o.Conditional = false, false })
+	require.False(t, tr.Broken(), "a repeat of a write whose answer was lost is no fault: %+v", tr)
+	require.Zero(t, tr.Repeats)
+	require.Positive(t, tr.Failed)
+}
+
+func TestWhatEndsARun(t *testing.T) {
+	for want, prepare := range map[string]func(*store, *Options){
+		"nobody took over from app1 within 5s: no primary serves now": func(s *store, _ *Options) { s.deaf = true },
+		"a client was not served again within 5s; the last that it was told: ": func(s *store, _ *Options) {
+			s.onStrike = func(s *store) {
+				s.spoil = func(*store, call.Request) (call.Answer, bool) {
+					return call.Answer{Status: 503, Code: "overloaded"}, true
+				}
+			}
+		},
+		`holds "x", which nobody wrote`: func(s *store, _ *Options) {
+			s.spoil = func(_ *store, req call.Request) (call.Answer, bool) {
+				return call.Answer{Status: 200, Body: []byte("x")}, req.Method == http.MethodGet
+			}
+		},
+		"read everything back: the copies differ": func(s *store, _ *Options) {
+			s.items = func([]wire.Item) ([]wire.Item, error) { return nil, errors.New("the copies differ") }
+		},
+		"find the primary: no primary serves now": func(s *store, o *Options) {
+			o.Settle, s.down = 0, true
+		},
+		"*failover.store has no links that can be cut": func(_ *store, o *Options) { o.Kind = KindOf("cut") },
+		"*failover.store knows no switchover":          func(_ *store, o *Options) { o.Kind = KindOf("switchover") },
+	} {
+		t.Run(want, func(t *testing.T) {
+			s := newStore()
+			opts := options(s, "kill")
+			prepare(s, &opts)
+			_, err := run(t, s, opts)
+			require.ErrorContains(t, err, "trial 1: ")
+			require.ErrorContains(t, err, want)
+		})
+	}
+}
+
+func TestARequestThatHangsEndsTheRun(t *testing.T) {
+	s := newStore()
+	s.onStrike = func(s *store) {
+		time.AfterFunc(20*time.Millisecond, func() { // after all have been served, and before the end
+			s.mu.Lock()
+			s.down = true
+			s.mu.Unlock()
+		})
+	}
+	_, err := run(t, s, options(s, "kill"))
+	require.ErrorContains(t, err, "a request was not answered within 5s")
 }

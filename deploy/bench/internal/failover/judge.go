@@ -1,85 +1,92 @@
 package failover
 
 import (
-	"context"
 	"fmt"
-	"net/http"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
+
+	"understudy.example/pkg/wire"
 )
 
-// verify reads back everything that was acknowledged.
-func verify(ctx context.Context, opts Options, writers []*writer) error {
-	reader := newWriter("", opts.Target)
-	defer reader.hangUp()
-	for _, w := range writers {
-		if err := w.verify(ctx, reader); err != nil {
-			return err
-		}
+// judge compares what is there with what was acknowledged.
+func (t *trial) judge(items []wire.Item) {
+	t.Lost, t.Doubled, t.Stale = []string{}, []string{}, []string{}
+	have := make(map[string]wire.Item, len(items))
+	for _, it := range items {
+		have[it.Key] = it
 	}
-	return ctx.Err()
+	for _, w := range t.writers {
+		w.expect(func(key string, want int, etag string) {
+			it, there := have[key]
+			delete(have, key)
+			switch {
+			case !there:
+				t.Lost = append(t.Lost, fmt.Sprintf("%s: value %d was acknowledged, and the key is gone", key, want))
+			case it.Value == nil || *it.Value != strconv.Itoa(want):
+				t.Lost = append(t.Lost, fmt.Sprintf("%s: value %d was acknowledged, and %s is there", key, want, text(it)))
+			case etag != "" && it.ETag != etag:
+				t.Doubled = append(t.Doubled, fmt.Sprintf("%s: value %d was written as %s, and again as %s", key, want, etag, it.ETag))
+			}
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		t.Doubled = append(t.Doubled, key+" is there, although no write of it was acknowledged")
+	}
 }
 
-func (w *writer) verify(ctx context.Context, reader *writer) error {
-	for n := range w.step {
-		res, err := reader.insist(ctx, get(w.onceKey(n)), http.StatusOK, http.StatusNotFound)
-		if err != nil || res.status == 0 {
-			return err
-		}
-		if res.status == http.StatusNotFound || res.body != strconv.Itoa(n) {
-			w.lost = append(w.lost, fmt.Sprintf("%s: found %q", w.onceKey(n), res.body))
-		}
+func text(it wire.Item) string {
+	if it.Value == nil {
+		return "no text"
 	}
-	if w.chained < 0 {
-		return nil
-	}
-	res, err := reader.insist(ctx, get(w.chainKey()), http.StatusOK, http.StatusNotFound)
-	if err != nil || res.status == 0 {
-		return err
-	}
-	// The write that was under way at the stop may have been applied too.
-	if res.body != strconv.Itoa(w.chained) && res.body != strconv.Itoa(w.chained+1) {
-		w.lost = append(w.lost, fmt.Sprintf("%s: value %d was acknowledged, found %q", w.chainKey(), w.chained, res.body))
-	}
-	return nil
+	return strconv.Quote(*it.Value)
 }
 
-// sum fills the trial from its writers.
-func (t *Trial) sum(writers []*writer, killedAt time.Time) {
-	t.Lost, t.Doubled = []string{}, []string{}
-	var all []time.Time
-	var each []float64
-	for _, w := range writers {
-		all = append(all, w.acks...)
-		each = append(each, outage(w.acks, killedAt))
-		t.Acknowledged += len(w.acks)
-		t.Refused += w.refused
-		t.Broken += w.broken
+// sum fills the outcome from the workers' records.
+func (t *trial) sum() {
+	t.Codes = map[string]int{}
+	var writes []time.Time
+	for i, w := range t.workers {
+		t.Quiet = max(t.Quiet, longest(w.successes, time.Time{}, t.struck))
+		pause := longest(w.successes, t.struck, time.Time{})
+		t.Return = max(t.Return, longest(w.successes, t.returned, time.Time{}))
+		t.Pauses = append(t.Pauses, pause)
+		if i < len(t.writers) { // writers come first
+			t.WritePause = max(t.WritePause, pause)
+			t.Writes += len(w.successes)
+			writes = append(writes, w.successes...)
+		} else {
+			t.ReadPause = max(t.ReadPause, pause)
+			t.Reads += len(w.successes)
+		}
+		t.Repeats += w.repeats
+		for code, n := range w.codes {
+			t.Codes[code] += n
+			t.Failed += n
+		}
+		t.Examples = append(t.Examples, w.examples...)
 		t.Lost = append(t.Lost, w.lost...)
 		t.Doubled = append(t.Doubled, w.doubled...)
+		t.Stale = append(t.Stale, w.stale...)
 	}
-	slices.SortFunc(all, time.Time.Compare)
-	slices.Sort(each)
-	t.Outage, t.WriterMax, t.WriterMedian = outage(all, killedAt), each[len(each)-1], Median(each)
+	slices.SortFunc(writes, time.Time.Compare)
+	t.Outage = longest(writes, t.struck, time.Time{})
+	slices.Sort(t.Examples)
+	t.Examples = t.Examples[:min(len(t.Examples), maxTold)]
 }
 
-// outage returns the longest time without an acknowledgement that ended after
-// the kill, in milliseconds.
-func outage(acks []time.Time, killedAt time.Time) float64 {
-	longest := time.Duration(0)
-	for i := 1; i < len(acks); i++ {
-		if acks[i].After(killedAt) {
-			longest = max(longest, acks[i].Sub(acks[i-1]))
+// maxTold bounds how many failures of a trial are told in full.
+const maxTold = 3
+
+// longest returns the longest time between two successes that ended after from
+// and not after until, zero for any time, in milliseconds.
+func longest(successes []time.Time, from, until time.Time) float64 {
+	most := time.Duration(0)
+	for i := 1; i < len(successes); i++ {
+		if at := successes[i]; at.After(from) && (until.IsZero() || !at.After(until)) {
+			most = max(most, at.Sub(successes[i-1]))
 		}
 	}
-	return float64(longest.Microseconds()) / 1e3
-}
-
-// Median returns the middle of sorted values, the upper one of two; of none, 0.
-func Median(sorted []float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[len(sorted)/2]
+	return float64(most.Microseconds()) / 1e3
 }

@@ -6,19 +6,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
+	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/histogram"
-	"understudy.example/deploy/bench/internal/rawhttp"
 )
 
-const (
-	requestTimeout = 10 * time.Second
-	// afterError keeps a client from spinning while the cluster refuses.
-	afterError = 10 * time.Millisecond
-)
+// afterError keeps a client from spinning while the cluster refuses.
+const afterError = 10 * time.Millisecond
 
 // The operations.
 const (
@@ -29,8 +27,8 @@ const (
 
 // Target is where requests go.
 type Target struct {
-	Through string // its name in the results: direct or monitor
-	Address string // host:port
+	Through string             // its name in the results
+	Open    func() call.Caller // for one client
 }
 
 // Options says what to measure. Every combination of a target, an operation and
@@ -78,22 +76,16 @@ func Run(ctx context.Context, opts Options, done func(Cell)) error {
 	return nil
 }
 
-func key(i int) string { return "/v1/kv/bench%2F" + strconv.Itoa(i) }
+func key(i int) string { return "bench/" + strconv.Itoa(i) }
 
 // prepare writes every key once.
 func prepare(ctx context.Context, opts Options) error {
-	c, err := rawhttp.Dial(ctx, opts.Targets[0].Address)
-	if err != nil {
-		return fmt.Errorf("prepare the keys: %w", err)
-	}
+	c := opts.Targets[0].Open()
 	defer c.Close()
 	for i := range opts.Keys {
-		res, err := c.Do(rawhttp.Request{Method: "PUT", Path: key(i), Body: make([]byte, opts.Value)}, requestTimeout)
-		if err != nil {
-			return fmt.Errorf("prepare key %d: %w", i, err)
-		}
-		if res.Status >= 300 {
-			return fmt.Errorf("prepare key %d: the server answered %d: %s", i, res.Status, res.Body)
+		res := c.Call(ctx, call.Request{Method: http.MethodPut, Key: key(i), Body: make([]byte, opts.Value)})
+		if !res.Success() {
+			return fmt.Errorf("prepare key %d: %s", i, res.Detail)
 		}
 	}
 	return nil
@@ -107,7 +99,7 @@ func measure(ctx context.Context, opts Options, target Target, op string, client
 	var running sync.WaitGroup
 	for i := range workers {
 		w := &worker{
-			address: target.Address, op: op, keys: opts.Keys, value: make([]byte, opts.Value),
+			caller: target.Open(), op: op, keys: opts.Keys, value: make([]byte, opts.Value),
 			random: rand.New(rand.NewPCG(uint64(i), 1)), from: from, until: until,
 		}
 		workers[i] = w

@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"understudy.example/deploy/bench/internal/call"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) Target {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	return Target{Through: "direct", Address: strings.TrimPrefix(srv.URL, "http://")}
+	address := strings.TrimPrefix(srv.URL, "http://")
+	return Target{Through: "direct", Open: func() call.Caller { return call.NewHTTP(call.At(address), 10*time.Second) }}
 }
 
 func options(target Target) Options {
@@ -70,7 +73,9 @@ func TestErrorsAreCountedAndConnectionsMadeAnew(t *testing.T) {
 		}
 	})
 	var cells []Cell
-	require.NoError(t, Run(t.Context(), options(target), func(c Cell) { cells = append(cells, c) }))
+	opts := options(target)
+	opts.For = 200 * time.Millisecond // long enough for every tenth request, on a busy machine too
+	require.NoError(t, Run(t.Context(), opts, func(c Cell) { cells = append(cells, c) }))
 	for _, c := range cells {
 		require.Positive(t, c.Errors)
 		require.Positive(t, c.PerSec)

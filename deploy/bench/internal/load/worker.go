@@ -2,25 +2,24 @@ package load
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
+	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/histogram"
-	"understudy.example/deploy/bench/internal/rawhttp"
-	"understudy.example/pkg/wire"
 )
 
 // worker is one client in its own goroutine.
 type worker struct {
-	address     string
+	caller      call.Caller
 	op          string
 	keys        int
 	value       []byte
 	random      *rand.Rand
 	from, until time.Time
 
-	conn   *rawhttp.Client // nil: not connected
 	times  histogram.Histogram
 	errors int
 	last   error
@@ -28,7 +27,7 @@ type worker struct {
 
 // run sends requests until the end; those begun before from are not counted.
 func (w *worker) run(ctx context.Context) {
-	defer w.hangUp()
+	defer w.caller.Close()
 	for ctx.Err() == nil {
 		began := time.Now()
 		if began.After(w.until) {
@@ -44,7 +43,6 @@ func (w *worker) run(ctx context.Context) {
 		}
 		if err != nil {
 			w.last = err
-			w.hangUp()
 			select {
 			case <-ctx.Done():
 			case <-time.After(afterError):
@@ -53,35 +51,16 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-func (w *worker) hangUp() {
-	if w.conn != nil {
-		_ = w.conn.Close()
-		w.conn = nil
-	}
-}
-
-func (w *worker) once(ctx context.Context) (err error) {
-	if w.conn == nil {
-		if w.conn, err = rawhttp.Dial(ctx, w.address); err != nil {
-			w.conn = nil
-			return err
-		}
-	}
-	req := rawhttp.Request{Method: "GET", Path: key(w.random.IntN(w.keys))}
+func (w *worker) once(ctx context.Context) error {
+	req := call.Request{Method: http.MethodGet, Key: key(w.random.IntN(w.keys))}
 	switch w.op {
 	case Write:
-		req.Method, req.Body = "PUT", w.value
+		req.Method, req.Body = http.MethodPut, w.value
 	case StaleRead:
-		req.Header = wire.HeaderConsistency + ": " + wire.Stale + "\r\n"
+		req.Stale = true
 	}
-	res, err := w.conn.Do(req, requestTimeout)
-	switch {
-	case err != nil:
-		return err
-	case res.Status >= 300:
-		return fmt.Errorf("the server answered %d: %s", res.Status, res.Body)
-	case res.Last:
-		w.hangUp()
+	if res := w.caller.Call(ctx, req); !res.Success() {
+		return errors.New(res.Detail)
 	}
 	return nil
 }
