@@ -99,7 +99,7 @@ func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheu
 		Metrics: measures, Log: log.With().Str("component", "coordinator").Logger(),
 	})
 	m.proxy = proxy.New(proxy.Options{
-		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Registerer: metrics,
+		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Reopened: m.coordinator.Reopened, Registerer: metrics,
 	})
 	m.api = httpapi.New(httpapi.Options{
 		Coordinator: m.coordinator, Proxy: m.proxy, Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),

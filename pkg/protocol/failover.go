@@ -90,12 +90,18 @@ func (s *situation) complete() {
 	f.Serving = s.now
 	s.g.failover, s.g.refusal, s.again = nil, "", true
 	s.m.emit(MonitorEffect{Kind: MonitorFailover, Group: s.id, Node: f.To, Report: *f})
-	s.m.emit(MonitorEffect{Kind: MonitorPropose, Group: s.id, Command: Command{Note: &HistoryEvent{
-		Kind: f.Kind, Group: s.id, Epoch: s.rec.Epoch, Version: s.rec.Version, Node: f.To,
-		Detail: fmt.Sprintf("%s from %s to %s complete (%s)", f.Kind, f.From, f.To, f.why()), TimelineMS: f.Timeline(),
-	}}})
+	s.tellNow()
+	s.g.untold, s.g.untoldOn = f, s.rec.Version
+	s.m.tell(s.g, s.now)
 	if p := s.g.plan; p != nil {
 		s.g.plan = nil
 		s.m.emit(MonitorEffect{Kind: MonitorOrderDone, Group: s.id, Node: f.To, Order: p.order, Report: *f})
+	}
+}
+
+// tellNow ends the wait of an earlier story: it is over.
+func (s *situation) tellNow() {
+	if f := s.g.untold; f != nil {
+		s.m.tell(s.g, f.Serving.Add(answerWait))
 	}
 }

@@ -115,6 +115,9 @@ const (
 	MonitorLog
 	// MonitorFailover tells that a change of the primary is complete: Report.
 	MonitorFailover
+	// MonitorAnswered tells that the new primary has answered its first request:
+	// Report, which MonitorFailover told before.
+	MonitorAnswered
 	// MonitorSeal asks the primary Node at Address to seal Epoch for replica To, and
 	// reports by SealAnswered with the same Order.
 	MonitorSeal
@@ -174,6 +177,8 @@ type groupWatch struct {
 	rule     string // that applied last
 	refusal  string // why the last wish to promote was refused
 	failover *Failover
+	untold   *Failover // complete on version untoldOn, and not in the history yet
+	untoldOn Version
 	plan     *plan
 	retry    retry
 	wanting  string // why a wanted switchover waits, as told last
@@ -257,6 +262,9 @@ func (m *Monitor) Tick(now time.Time) {
 	m.lastTick = now
 	for _, name := range sortedKeys(m.nodes) {
 		m.tickNode(m.nodes[name], now)
+	}
+	for _, id := range sortedKeys(m.groups) {
+		m.tell(m.groups[id], now)
 	}
 	m.judge(now)
 }

@@ -86,6 +86,7 @@ func TestSwitchover(t *testing.T) {
 		Accepted: served, Serving: served,
 	}, e.Report)
 	require.Equal(t, map[string]float64{"asked": 0, "sealed": 20, "committed": 20, "accepted": 200, "serving": 200}, e.Report.Timeline())
+	d.passes(time.Second)
 	note := d.reg.History[len(d.reg.History)-1]
 	require.Equal(t, "switchover", note.Kind)
 	require.Equal(t, "switchover from A to C complete (operator: new disks, by ann)", note.Detail)

@@ -40,6 +40,8 @@ type HistoryEvent struct {
 	// TimelineMS gives, for a failover, the milliseconds from the last sign of
 	// life of the old primary to each named step.
 	TimelineMS map[string]float64 `json:"timeline_ms,omitempty"`
+	// Held is how many requests waited for the new primary at the monitor that led.
+	Held int `json:"held,omitempty"`
 }
 
 // MaxHistory bounds the history that the registry keeps.

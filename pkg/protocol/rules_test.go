@@ -202,10 +202,10 @@ func TestTimeline(t *testing.T) {
 		Declared: heard.Add(40 * ms), Committed: heard.Add(40 * ms), Accepted: heard.Add(100 * ms), Serving: heard.Add(100 * ms),
 	}, f)
 	require.Equal(t, map[string]float64{"suspected": 0, "declared": 40, "committed": 40, "accepted": 100, "serving": 100}, f.Timeline())
+	d.passes(time.Second) // nobody asks, so that there is no first answer
 	note := d.reg.History[len(d.reg.History)-1]
 	require.Equal(t, "failover", note.Kind)
 	require.Equal(t, f.Timeline(), note.TimelineMS)
-	d.passes(time.Second)
 	require.Len(t, d.finished, 1, "it is told once")
 }
 

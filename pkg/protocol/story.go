@@ -1,6 +1,9 @@
 package protocol
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // The kinds of a change of the primary.
 const (
@@ -26,6 +29,42 @@ type Failover struct {
 	Committed  time.Time
 	Accepted   time.Time // the candidate was heard in the new epoch
 	Serving    time.Time
+	// FirstAnswer is when a monitor's proxy had the first answer of the new
+	// primary, and Held how many requests waited there for it.
+	FirstAnswer time.Time
+	Held        int
+}
+
+// answerWait is how long the story of a change waits for the first answer. Where
+// nobody asks, there is none.
+const answerWait = time.Second
+
+// Answered tells that the primary of an epoch has answered its first request, and
+// how many had waited for it.
+func (m *Monitor) Answered(id GroupID, epoch Epoch, first time.Time, held int, now time.Time) {
+	g := m.group(id)
+	for _, f := range []*Failover{g.failover, g.untold} {
+		if f != nil && f.Epoch == epoch && f.FirstAnswer.IsZero() && !f.Committed.IsZero() {
+			f.FirstAnswer, f.Held = first, held
+		}
+	}
+	m.tell(g, now)
+}
+
+// tell puts the story of a complete change into the history, once all is known.
+func (m *Monitor) tell(g *groupWatch, now time.Time) {
+	f := g.untold
+	if f == nil || f.FirstAnswer.IsZero() && now.Sub(f.Serving) < answerWait {
+		return
+	}
+	g.untold = nil
+	if !f.FirstAnswer.IsZero() {
+		m.emit(MonitorEffect{Kind: MonitorAnswered, Group: f.Group, Node: f.To, Report: *f})
+	}
+	m.emit(MonitorEffect{Kind: MonitorPropose, Group: f.Group, Command: Command{Note: &HistoryEvent{
+		Kind: f.Kind, Group: f.Group, Epoch: f.Epoch, Version: g.untoldOn, Node: f.To, Held: f.Held,
+		Detail: fmt.Sprintf("%s from %s to %s complete (%s)", f.Kind, f.From, f.To, f.why()), TimelineMS: f.Timeline(),
+	}}})
 }
 
 // Timeline returns the milliseconds to each step that was seen: from the last sign
@@ -40,7 +79,7 @@ func (f Failover) Timeline() map[string]float64 {
 		from, steps = f.Asked, []step{{"asked", f.Asked}, {"sealed", f.Sealed}}
 	}
 	out := map[string]float64{}
-	for _, s := range append(steps, step{"committed", f.Committed}, step{"accepted", f.Accepted}, step{"serving", f.Serving}) {
+	for _, s := range append(steps, step{"committed", f.Committed}, step{"accepted", f.Accepted}, step{"serving", f.Serving}, step{"first_answer", f.FirstAnswer}) {
 		if !s.at.IsZero() {
 			out[s.name] = float64(s.at.Sub(from).Microseconds()) / 1000
 		}

@@ -99,7 +99,7 @@ func examples() map[string]any {
 		},
 		"history": History{Cluster: "c-7f3a", Events: []protocol.HistoryEvent{{
 			ID: 9, At: sent, Kind: "promoted", Group: 1, Epoch: 3, Version: 56, Node: "app1", Detail: "app2 is down",
-			TimelineMS: map[string]float64{"suspected": 301.5, "promoted": 455},
+			TimelineMS: map[string]float64{"suspected": 301.5, "promoted": 455}, Held: 32,
 		}}},
 		"killed":      Killed{Node: "app1"},
 		"seal_order":  SealOrder{V: Format, Cluster: "c-7f3a", Group: 1, Epoch: 3, To: uuid2},

@@ -2,7 +2,23 @@ package wire
 
 import "understudy.example/pkg/protocol"
 
-// PathWatch is where committed changes are followed, as server-sent events.
+// PathWatch is where committed changes are followed, as server-sent events, at a
+// monitor or at any node, whatever its role: ?prefix= names the keys.
+//
+// A watch begins with the state, in EventSnapshot events, or without it behind
+// ?since=POSITION or the header Last-Event-ID, which counts more. Then comes an
+// EventBatch for every committed record that touches the keys, each once, in the
+// order of the journal, with the record's position as its id. A block that has an
+// id and no data says that nothing of the keys has changed up to there: it comes
+// about once a second while others write. A stream that has nothing to say at all
+// carries a comment each 10 s.
+//
+// A position that is still to come is waited for. One of another branch of
+// history is refused with history_lost, one before what is kept with compacted;
+// then the reader begins again with the state. Whoever had caught up, and takes
+// so long that more than 1 MiB of events is committed meanwhile, is cut
+// (overloaded), and so is whoever takes nothing for 10 s: it may go on with its
+// last id.
 const PathWatch = "/v1/watch"
 
 // Names of the events of PathWatch.

@@ -16,6 +16,15 @@ import (
 	"understudy.example/pkg/protocol"
 )
 
+// apart calls the shell on a goroutine of its own, as the shell itself does: there a
+// broken invariant ends the process at once, and does not wait at the end of the test
+// for locks that it holds itself.
+func apart[T any](call func() T) T {
+	done := make(chan T, 1)
+	go func() { done <- call() }()
+	return <-done
+}
+
 // What was judged in a reign that ended before it was appended leaves no trace.
 func TestNothingIsAppendedAfterTheReign(t *testing.T) {
 	inPair(t, func(t *testing.T, r *rig, a, b *member) {
@@ -26,7 +35,8 @@ func TestNothingIsAppendedAfterTheReign(t *testing.T) {
 		r.desk.promote("b")
 		r.desk.waitInSync("a", "b")
 		last := a.replica.Status().Position
-		require.False(t, a.replica.append(over, batch))
+		require.False(t, apart(func() bool { return a.replica.append(over, batch) }))
+		require.Len(t, w.done, 1)
 		require.Equal(t, problem.NotPrimary, problem.CodeOf((<-w.done).err))
 		require.Equal(t, last, a.replica.Status().Position)
 		require.Equal(t, last, a.journal.Last())
@@ -42,11 +52,11 @@ func TestRecordsThatWaitedIntoTheNextEpoch(t *testing.T) {
 		r.desk.waitInSync("a", "b")
 		last := b.journal.Last()
 		late := record.Append(make([]byte, journal.MarkSize), &record.Record{Epoch: 1, Seq: last.Seq + 1, Kind: record.EpochStart})
-		require.Error(t, b.replica.syncBatch(stream, late))
+		require.Error(t, apart(func() error { return b.replica.syncBatch(stream, late) }))
 		at := protocol.Position{Epoch: last.Epoch, Seq: last.Seq + 1}
 		late = record.Append(make([]byte, journal.MarkSize), &record.Record{Epoch: at.Epoch, Seq: at.Seq, Kind: record.EpochStart})
 		stream.epoch = at.Epoch // as if it had been told of it, on the old connection
-		require.Error(t, b.replica.syncBatch(stream, late))
+		require.Error(t, apart(func() error { return b.replica.syncBatch(stream, late) }))
 		require.Equal(t, last, b.journal.Last())
 		require.Equal(t, last, b.replica.Status().Position)
 	})
@@ -81,13 +91,11 @@ func TestAnEpochThatCannotBeKept(t *testing.T) {
 	})
 }
 
-// outOfSync takes b out of the in-sync set, by a disk that hangs until the returned
-// function is called. Its stream goes on.
-func outOfSync(r *rig, a, b *member) (release func()) {
-	release = b.disk.Stall("journal sync")
-	a.write("stalled", "v")
+// outOfSync takes b out of the in-sync set. Its stream goes on, and a writes
+// without it.
+func outOfSync(r *rig, b *member) {
+	r.desk.apply(protocol.Command{SetMaintained: &protocol.SetMaintenance{Node: b.name, On: true}})
 	r.desk.waitInSync("a")
-	return release
 }
 
 type answered struct {
@@ -109,7 +117,8 @@ func (m *member) reads(key string) <-chan answered {
 func TestAStandbyReadsWhatItHasApplied(t *testing.T) {
 	inPair(t, func(t *testing.T, r *rig, a, b *member) {
 		a.write("k", "old")
-		release := outOfSync(r, a, b)
+		outOfSync(r, b)
+		release := b.disk.Stall("journal sync")
 		a.write("k", "new")
 		read := b.reads("k")
 		time.Sleep(time.Second)
@@ -123,16 +132,12 @@ func TestAStandbyReadsWhatItHasApplied(t *testing.T) {
 func TestAStandbysReadAsksForItself(t *testing.T) {
 	inPair(t, func(t *testing.T, r *rig, a, b *member) {
 		a.write("k", "old")
-		release := outOfSync(r, a, b)
+		outOfSync(r, b)
 		r.net.SetLink("a", "b", memnet.Link{Delay: 100 * time.Millisecond})
 		first := b.reads("k")
 		time.Sleep(20 * time.Millisecond)
 		a.write("k", "new")
-		second := b.reads("k")
-		time.Sleep(500 * time.Millisecond)
-		require.Empty(t, second)
-		release()
-		require.Equal(t, answered{value: "new"}, <-second)
+		require.Equal(t, answered{value: "new"}, <-b.reads("k"))
 		require.NoError(t, (<-first).err)
 	})
 }
@@ -142,8 +147,7 @@ func TestAStandbysReadAsksForItself(t *testing.T) {
 func TestALateAnswerToAStandby(t *testing.T) {
 	inPair(t, func(t *testing.T, r *rig, a, b *member) {
 		a.write("k", "old")
-		release := outOfSync(r, a, b)
-		defer release()
+		outOfSync(r, b)
 		r.desk.settings.Hold = protocol.Duration(500 * time.Millisecond)
 		r.desk.tellAll()
 		r.net.SetLink("a", "b", memnet.Link{Delay: 800 * time.Millisecond})
@@ -194,7 +198,7 @@ func TestSnapshotsThatAreNotInstalled(t *testing.T) {
 				change(&meta)
 				var snapshot bytes.Buffer
 				require.NoError(t, a.journal.StreamSnapshot(&snapshot, meta, view.EncodeTo))
-				require.ErrorContains(t, b.replica.install(&snapshot), name)
+				require.ErrorContains(t, apart(func() error { return b.replica.install(&snapshot) }), name)
 				r.sameState(a, b)
 				require.Equal(t, "new", b.has("k"))
 				require.Equal(t, a.journal.Last(), b.journal.Last())

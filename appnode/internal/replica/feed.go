@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +53,25 @@ type fed struct {
 	end     protocol.Position // of the last record
 	once    sync.Once
 	changes []store.Change
+	keys    []string // that they touch, sorted: most watchers need no more than a look
 	err     error
+}
+
+// decode fills in all but the chunk, for the first watcher that comes.
+func (f *fed) decode(r *Replica) {
+	f.changes, f.end, f.err = r.changes(f.data, f.last)
+	for _, c := range f.changes {
+		for i := range c.Ops {
+			f.keys = append(f.keys, c.Ops[i].Key)
+		}
+	}
+	slices.Sort(f.keys)
+}
+
+// touches tells whether a key that begins with prefix was changed.
+func (f *fed) touches(prefix string) bool {
+	i, _ := slices.BinarySearch(f.keys, prefix)
+	return i < len(f.keys) && strings.HasPrefix(f.keys[i], prefix)
 }
 
 func newFeed(end protocol.Position) *feed {

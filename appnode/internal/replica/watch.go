@@ -114,11 +114,13 @@ func (w *Watcher) pull() ([]store.Change, error) {
 	}
 	var out []store.Change
 	for _, f := range g.chunks {
-		f.once.Do(func() { f.changes, f.end, f.err = w.r.changes(f.data, f.last) })
+		f.once.Do(func() { f.decode(w.r) })
 		if f.err != nil {
 			return nil, f.err
 		}
-		out = w.keep(out, f.changes)
+		if f.touches(w.prefix) {
+			out = w.keep(out, f.changes)
+		}
 		w.at = f.end
 	}
 	clear(w.chunks) // not to hold on to what the feed lets go

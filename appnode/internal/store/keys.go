@@ -44,7 +44,7 @@ func (t *keyTable) len() int {
 
 func (t *keyTable) add(k *keyed) {
 	if t.byKey == nil {
-		t.byKey, t.bySeq = btree.NewMap[string, *keyed](keyDegree), btree.NewMap[uint64, *keyed](degree)
+		t.byKey, t.bySeq = btree.NewMap[string, *keyed](degree), btree.NewMap[uint64, *keyed](degree)
 	}
 	t.byKey.Set(k.key, k)
 	t.bySeq.Set(uint64(k.answer.Position.Seq), k)
@@ -83,5 +83,3 @@ func (t *keyTable) expire(now int64) {
 		t.bySeq.Delete(uint64(k.answer.Position.Seq))
 	}
 }
-
-const keyDegree = 8

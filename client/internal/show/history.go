@@ -26,7 +26,13 @@ func History(w io.Writer, h wire.History) error {
 }
 
 // timeline lists the steps of a failover in the order in which they happened.
-func timeline(e protocol.HistoryEvent) string { return steps(e.TimelineMS) }
+func timeline(e protocol.HistoryEvent) string {
+	text := steps(e.TimelineMS)
+	if e.Held > 0 {
+		text += fmt.Sprintf(", %d requests held", e.Held)
+	}
+	return text
+}
 
 func steps(ms map[string]float64) string {
 	if len(ms) == 0 {

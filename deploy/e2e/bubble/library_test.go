@@ -118,6 +118,7 @@ func (k *counters) stop() {
 	time.Sleep(time.Second) // the watch sees the last ones
 	k.cancel()
 	k.work.Wait()
+	k.c.t.Logf("the longest call took %s", k.longer)
 	require.Empty(k.c.t, k.errs)
 	state, err := k.lib.State(context.Background())
 	require.NoError(k.c.t, err)

@@ -30,10 +30,15 @@ func (c *Coordinator) carryOut(ctx context.Context) {
 			c.tellStory(e)
 		case protocol.MonitorFailover:
 			c.tellFailover(e.Report)
+		case protocol.MonitorAnswered:
+			c.tellAnswered(e.Report)
 		case protocol.MonitorSeal:
 			cluster := c.reg.Cluster
 			c.spawn(func() { c.seal(ctx, e, cluster) })
 		case protocol.MonitorOrderDone:
+			if e.Text != "" {
+				c.opts.Metrics.aborted()
+			}
 			c.orderDone(e)
 		}
 	}
@@ -65,13 +70,20 @@ func (c *Coordinator) tellStory(e protocol.MonitorEffect) {
 func (c *Coordinator) tellFailover(f protocol.Failover) {
 	line := c.log.Info().Uint64("epoch", uint64(f.Epoch)).Str("from", f.From).Str("to", f.To).Str("cause", f.Cause)
 	timeline := f.Timeline()
-	for _, step := range []string{"suspected", "declared", "committed", "accepted", "serving"} {
+	for _, step := range []string{"suspected", "declared", "asked", "sealed", "committed", "accepted", "serving"} {
 		if ms, ok := timeline[step]; ok {
 			line = line.Float64(step+"_ms", ms)
 		}
 	}
-	line.Msg("failover complete")
+	line.Msg(f.Kind + " complete")
 	c.opts.Metrics.failover(f)
+}
+
+func (c *Coordinator) tellAnswered(f protocol.Failover) {
+	ms := f.Timeline()["first_answer"]
+	c.log.Info().Uint64("epoch", uint64(f.Epoch)).Str("primary", f.To).Float64("first_answer_ms", ms).Int("held", f.Held).
+		Msg("the new primary has answered its first request")
+	c.opts.Metrics.answered(f, ms)
 }
 
 // probe asks a node for its heartbeat on a fresh connection.

@@ -23,9 +23,9 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		}, []string{"reason", "result"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "understudy_failover_duration_seconds",
-			Help:    "From the last sign of life of the old primary to each step of a failover.",
+			Help:    "From the last sign of life of the old primary, or for a switchover from the asking, to each step of a change.",
 			Buckets: []float64{.01, .02, .05, .075, .1, .15, .2, .25, .3, .5, .75, 1, 1.5, 2, 5, 10, 30},
-		}, []string{"phase"}),
+		}, []string{"kind", "phase"}),
 	}
 	return m, errors.Join(reg.Register(m.failovers), reg.Register(m.durations))
 }
@@ -33,9 +33,17 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 func (m *Metrics) failover(f protocol.Failover) {
 	m.failovers.WithLabelValues(f.Cause, "complete").Inc()
 	for phase, ms := range f.Timeline() {
-		m.durations.WithLabelValues(phase).Observe(ms / 1000)
+		m.durations.WithLabelValues(f.Kind, phase).Observe(ms / 1000)
 	}
 }
+
+// answered measures the whole pause, as a caller of this monitor saw it.
+func (m *Metrics) answered(f protocol.Failover, ms float64) {
+	m.durations.WithLabelValues(f.Kind, "first_answer").Observe(ms / 1000)
+}
+
+// aborted counts a planned change that was given up.
+func (m *Metrics) aborted() { m.failovers.WithLabelValues("planned", "aborted").Inc() }
 
 // statusCollector shows the cluster as metrics, read when they are asked for.
 type statusCollector struct {
