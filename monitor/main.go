@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -25,7 +26,15 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	fs.StringVar(&o.Listen, "listen", o.Listen, "`host:port` to listen on")
 	fs.StringVar(&o.Advertise, "advertise", o.Advertise, "`host:port` under which others reach this monitor (default: -listen)")
 	fs.StringVar(&o.Data, "data", o.Data, "data `directory`; it belongs to this monitor alone")
+	fs.Func("peers", "all monitors that begin a registry together, as `NAME=host:port,…`, this one among them (default: this one alone)", func(text string) (err error) {
+		o.Peers, err = server.ParsePeers(text)
+		return err
+	})
+	fs.BoolVar(&o.AllowKill, "allow-kill", o.AllowKill, "answer POST /v1/freeze by standing still")
 	fs.BoolVar(&o.Insecure, "insecure", o.Insecure, "allow an address that is not loopback, although nothing is encrypted or asked for")
+	fs.StringVar(&o.Hook.Command, "hook-command", "", "shell `command` that is told of changes of the primary, and when no spare is left")
+	fs.StringVar(&o.Hook.URL, "webhook", "", "`URL` that is told the same")
+	secret := fs.String("webhook-secret-file", "", "`file` with the secret that signs what the webhook is sent")
 	duration(fs, &s.HeartbeatInterval, "heartbeat-interval", "at birth: how often nodes are expected to be heard")
 	duration(fs, &s.HeartbeatExpiry, "heartbeat-expiry", "at birth: silence of a node before it is suspected")
 	fs.IntVar(&s.Retries, "retries", s.Retries, "at birth: probes of a suspected node before it is judged")
@@ -33,6 +42,7 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	fs.IntVar(&s.WantCopies, "want-copies", s.WantCopies, "at birth: members of the group")
 	fs.IntVar(&s.MinCopies, "min-copies", s.MinCopies, "at birth: replicas in sync below which writes are refused")
 	fs.IntVar(&s.Groups, "groups", s.Groups, "at birth, for ever: number of groups")
+	duration(fs, &s.ReplaceAfter, "replace-after", "at birth: silence of a member before a spare takes its place, 0s for never")
 	duration(fs, &s.Hold, "hold", "at birth: how long a request may wait")
 	format := fs.String("log-format", "console", "console or json")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
@@ -40,6 +50,13 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 		return o, err
 	}
 	var err error
+	if *secret != "" {
+		text, err := os.ReadFile(*secret)
+		if err != nil {
+			return o, fmt.Errorf("read the webhook's secret: %w", err)
+		}
+		o.Hook.Secret = bytes.TrimSpace(text)
+	}
 	o.Log, err = daemon.NewLogger(stderr, *format, *level)
 	return o, err
 }

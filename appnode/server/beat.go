@@ -78,7 +78,9 @@ func (n *node) beatOnce(ctx context.Context, monitor string) error {
 	if err := n.post(ctx, beatTimeout, monitor, wire.PathHeartbeat, n.Status(), &a); err != nil {
 		return err
 	}
-	return n.assign(&a, true)
+	n.monitors.answered(monitor, a.Leads)
+	// Only who decides knows for sure what it says of a corrupt replica.
+	return n.assign(&a, a.Leads)
 }
 
 // post sends one message to a monitor or a node and reads the answer into out.
@@ -142,7 +144,7 @@ func (n *node) proposer(ctx context.Context) error {
 }
 
 func (n *node) proposeTo(ctx context.Context, c protocol.ChangeInSync) {
-	for _, m := range n.opts.Monitors {
+	for _, m := range n.monitors.inOrder(n.opts.Monitors) {
 		var answer wire.ProposalAnswer
 		err := n.post(ctx, proposeTimeout, m, wire.PathGroup, wire.Proposal{V: wire.Format, Cluster: n.dir.Cluster(), Change: c}, &answer)
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/wire"
 )
 
 // statusCollector shows the node's status as metrics, read when they are asked
@@ -12,6 +13,7 @@ type statusCollector struct {
 	n                                           *node
 	isPrimary, epoch, state, inSync             *prometheus.Desc
 	position, commit, lagRecords, lagSec, stall *prometheus.Desc
+	peerUp, peerAge                             *prometheus.Desc
 }
 
 func newStatusCollector(n *node) *statusCollector {
@@ -28,6 +30,8 @@ func newStatusCollector(n *node) *statusCollector {
 		commit:     desc("commit_seq", "The highest seq known to be committed.", "group"),
 		lagRecords: desc("replication_lag_records", "At a primary: records that a standby has not acknowledged.", "group", "standby"),
 		lagSec:     desc("replication_lag_seconds", "At a primary: age of the oldest record that a standby has not acknowledged.", "group", "standby"),
+		peerUp:     desc("peer_up", "1 while this node sees another one.", "peer"),
+		peerAge:    desc("peer_heard_age_seconds", "Time since this node last heard another one.", "peer"),
 		stall:      desc("disk_unsynced_seconds", "Age of the oldest write that the disk has not answered."),
 	}
 }
@@ -35,7 +39,7 @@ func newStatusCollector(n *node) *statusCollector {
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.isPrimary, c.epoch, c.state, c.inSync, c.position, c.commit, c.lagRecords, c.lagSec, c.stall,
+		c.isPrimary, c.epoch, c.state, c.inSync, c.position, c.commit, c.lagRecords, c.lagSec, c.stall, c.peerUp, c.peerAge,
 	} {
 		out <- d
 	}
@@ -51,6 +55,12 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.state, flag(hb.State == s), string(s))
 	}
 	gauge(c.stall, float64(hb.Disk.OldestUnsyncedMS)/1000)
+	for name, sees := range hb.Sees {
+		gauge(c.peerUp, flag(sees == wire.SeesUp), name)
+	}
+	for name, ms := range hb.SeenMS {
+		gauge(c.peerAge, float64(ms)/1000, name)
+	}
 	if c.n.replica == nil {
 		return
 	}

@@ -47,8 +47,10 @@ type node struct {
 	stopping atomic.Bool
 	// answering counts the monitors whose last answer to a heartbeat came.
 	answering atomic.Int32
+	monitors  monitors
 	links     *link.Server // the same interface as on HTTP, for monitors and the client library
 
+	peers    peers
 	nudges   []chan struct{} // one for each monitor, capacity 1: send a heartbeat now
 	proposal chan protocol.ChangeInSync
 	reborn   chan struct{} // capacity 1: the directory may be set aside
@@ -62,6 +64,7 @@ func newNode(o Options, dir *datadir.Dir) *node {
 		client: &http.Client{Transport: &http.Transport{
 			DialContext: o.Network.Dial, DisableCompression: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		}},
+		peers:    peers{seen: map[protocol.UUID]sight{}},
 		proposal: make(chan protocol.ChangeInSync, 1),
 		reborn:   make(chan struct{}, 1),
 		serving:  make(chan struct{}, 1),
@@ -91,9 +94,10 @@ func (n *node) nudge() {
 	}
 }
 
-// assign takes the registry's word, from whichever monitor. answered tells that
-// it answers a heartbeat of this boot: a word that was pushed may be an old one.
-func (n *node) assign(a *wire.Assignment, answered bool) error {
+// assign takes the registry's word, from whichever monitor. decided tells that the
+// one that decides answers a heartbeat of this boot: a word that was pushed, or that
+// another passes on, may be an old one.
+func (n *node) assign(a *wire.Assignment, decided bool) error {
 	if err := wire.CheckFormat(a.V); err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func (n *node) assign(a *wire.Assignment, answered bool) error {
 		case rec.Group != group:
 		case n.replica != nil:
 			n.replica.Assign(rec)
-		case answered && n.leavesOut(rec):
+		case decided && n.leavesOut(rec):
 			select {
 			case n.reborn <- struct{}{}:
 			default:
@@ -253,6 +257,7 @@ func (n *node) Status() wire.Heartbeat {
 		V: wire.Format, Cluster: n.dir.Cluster(), Name: n.opts.Name, UUID: n.dir.UUID(), Boot: n.dir.Boot(),
 		Address: n.opts.address(), Priority: n.opts.Priority, Sent: time.Now(), Stopping: n.stopping.Load(),
 	}
+	n.look(&hb)
 	if n.replica == nil {
 		hb.State = protocol.StateCorrupt
 		hb.Groups = []wire.GroupStatus{{

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,7 +62,7 @@ func runOnce(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeJournal()) }()
+	defer func() { err = n.giveUp(errors.Join(err, closeJournal())) }()
 	ln, err := o.Network.Listen(ctx, o.Listen)
 	if err != nil {
 		return err
@@ -79,6 +80,7 @@ func runOnce(ctx context.Context, o Options) (err error) {
 		g.Go("heartbeat to "+m, func(ctx context.Context) error { return n.beat(ctx, m) })
 	}
 	g.Go("proposer", n.proposer)
+	g.Go("peers", n.watchPeers)
 	if n.replica != nil {
 		g.Go("teller", n.tellMembers)
 	}
@@ -90,10 +92,23 @@ func runOnce(ctx context.Context, o Options) (err error) {
 	return err
 }
 
+// giveUp sets the data aside where the replica has ended because an override has
+// given the group another history: it begins anew, empty.
+func (n *node) giveUp(err error) error {
+	if !errors.Is(err, protocol.ErrHistoryLost) {
+		return err
+	}
+	n.log.Warn().Err(err).Msg("the group goes on without what only this replica holds, setting its data aside")
+	if err := n.dir.SetAside(err.Error()); err != nil {
+		return err
+	}
+	return errReborn
+}
+
 // open opens the journal and builds the replica and the HTTP interface. A
 // corrupt journal leaves the node without a replica: it says so, and waits to
 // be left out of the in-sync set.
-func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
+func (n *node) open(reg *prometheus.Registry) (http.Handler, func() error, error) {
 	measures, err := replica.NewMetrics(reg)
 	err = errors.Join(err, daemon.RegisterBuildInfo(reg, "appnode"),
 		reg.Register(collectors.NewGoCollector()),
@@ -132,7 +147,7 @@ func (n *node) open(reg *prometheus.Registry) (*mux, func() error, error) {
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), Log: n.log,
 	})
 	n.links = link.NewServer(api, link.ServerOptions{Log: n.log.With().Str("component", "link").Logger()})
-	n.routeInternal(api)
+	n.routeInternal(api.Router)
 	return api, closeJournal, nil
 }
 

@@ -30,7 +30,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	fs.StringVar(&s.monitor, "monitor", "", "`host:port` of a running cluster's monitor, instead of starting one")
 	clients := fs.String("clients", "1,16,64,256", "`numbers` of clients")
 	through := fs.String("through", "direct,monitor,library", "where requests go: `direct,monitor,library`")
-	ops := fs.String("ops", "read,write", "what they do: `read,stale-read,write`; a stale-read waits for no confirm")
+	ops := fs.String("ops", "read,write", "what they do: `read,stale-read,write,hop-write,key-write`; a stale-read waits for no confirm, a hop-write has the id that a monitor gives it, a key-write a key of the client's")
 	fs.DurationVar(&s.WarmUp, "warm-up", 200*time.Millisecond, "load before each measurement")
 	fs.DurationVar(&s.For, "for", 3*time.Second, "duration of each measurement")
 	fs.IntVar(&s.Value, "value", 100, "size of a value in `bytes`")
@@ -41,7 +41,7 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	if s.ways, err = words("through", *through, "direct", "monitor", "library"); err != nil {
 		return s, err
 	}
-	if s.Ops, err = words("ops", *ops, load.Read, load.StaleRead, load.Write); err != nil {
+	if s.Ops, err = words("ops", *ops, load.Read, load.StaleRead, load.Write, load.HopWrite, load.KeyWrite); err != nil {
 		return s, err
 	}
 	if s.Clients, err = numbers("clients", *clients); err != nil {

@@ -31,7 +31,7 @@ func TestTheTableOfFaults(t *testing.T) {
 	require.Len(t, rows, faultCases)
 	for i, row := range rows {
 		require.Equal(t, strconv.Itoa(i+1), row[1])
-		waiting := strings.Contains(row[3], "with several monitors") || strings.Contains(row[3], "with request ids")
+		waiting := strings.Contains(row[3], "with several monitors")
 		require.True(t, waiting || testNamed.MatchString(row[0]), "case %s names no test", row[1])
 		for column, tier := range map[string]func(dir string) bool{
 			row[3]: func(dir string) bool { return dir == "deploy/e2e" },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -36,7 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	err = keep(ctx, cluster.Options{
 		Binaries: binaries,
-		Nodes:    s.nodes, Monitors: s.monitors,
+		Nodes:    s.nodes, Monitors: s.monitors, WantCopies: s.copies,
 		Dir: dir, Port: s.port, Respawn: s.respawn, Profile: s.profile,
 		Output: stderr, Log: log,
 	}, stdout)
@@ -98,10 +99,13 @@ func introduce(w io.Writer, c *cluster.Cluster, took time.Duration) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	address := c.Monitor()[len("http://"):]
+	var addresses []string
+	for _, url := range c.Monitors() {
+		addresses = append(addresses, strings.TrimPrefix(url, "http://"))
+	}
 	flag := ""
-	if address != "127.0.0.1:8080" {
-		flag = " -monitor " + address
+	if monitors := strings.Join(addresses, ","); monitors != "127.0.0.1:8080" {
+		flag = " -monitor " + monitors
 	}
 	_, err := fmt.Fprintf(w, `
 ready after %.1f s; data and logs are in %s; Ctrl-C stops everything. Try, from another terminal:

@@ -28,14 +28,15 @@ func TestMain(m *testing.M) {
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-monitors 3 is not possible in this release: 1": {"-monitors", "3"},
-		"-groups 2 is not possible in this release: 1":   {"-groups", "2"},
-		"-nodes 0 is out of range: 1 to 9":               {"-nodes", "0"},
-		"-nodes 10 is out of range: 1 to 9":              {"-nodes", "10"},
-		"-port 0 is out of range: 1 to 65000":            {"-port", "0"},
-		"-respawn -1s is negative":                       {"-respawn", "-1s"},
-		"unknown flag -node: did you mean -nodes?":       {"-node", "2"},
-		`log level "loud" is not known`:                  {"-log-level", "loud"},
+		"-monitors 6 is out of range: 1 to 5":             {"-monitors", "6"},
+		"-groups 2 is not possible in this release: 1":    {"-groups", "2"},
+		"-nodes 0 is out of range: 1 to 9":                {"-nodes", "0"},
+		"-nodes 10 is out of range: 1 to 9":               {"-nodes", "10"},
+		"-want-copies 3 is out of range: 1 to -nodes (2)": {"-want-copies", "3"},
+		"-port 0 is out of range: 1 to 65000":             {"-port", "0"},
+		"-respawn -1s is negative":                        {"-respawn", "-1s"},
+		"unknown flag -node: did you mean -nodes?":        {"-node", "2"},
+		`log level "loud" is not known`:                   {"-log-level", "loud"},
 	} {
 		err := run(t.Context(), args, io.Discard, io.Discard)
 		require.ErrorAs(t, err, new(usageError), want)

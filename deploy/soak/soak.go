@@ -185,8 +185,8 @@ func (k *soak) verdict(err error) error {
 	if err != nil {
 		word = "FAILED"
 	}
-	fmt.Fprintf(k.out, "%s: seed %d, %d kills in %d rounds, %s; %d writes acknowledged, %d refused attempts, %d of unknown outcome; %d looks; slowest recovery %d ms; %d violations\n",
+	fmt.Fprintf(k.out, "%s: seed %d, %d kills in %d rounds, %s; %d writes acknowledged, %d refused attempts, %d of unknown outcome; %d requests judged by their histories, %d keys undecided; %d looks; slowest recovery %d ms; %d violations\n",
 		word, k.seed, k.killed, k.rounds, time.Since(k.began).Round(time.Second), n.Acknowledged, n.Refused, n.Unknown,
-		k.witness.Looks(), k.slowest.Milliseconds(), len(k.violations()))
+		n.Judged, n.Undecided, k.witness.Looks(), k.slowest.Milliseconds(), len(k.violations()))
 	return err
 }

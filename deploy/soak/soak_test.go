@@ -27,7 +27,7 @@ func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-kills 0 is out of range: at least 1":     {"-kills", "0"},
 		"-nodes 10 is out of range: 1 to 9":        {"-nodes", "10"},
-		"-simulate -1s is out of range":             {"-simulate", "-1s"},
+		"-simulate -1s is out of range":            {"-simulate", "-1s"},
 		"-writers 0 is out of range: 1 to 1000":    {"-writers", "0"},
 		"unknown flag -kill: did you mean -kills?": {"-kill", "2"},
 	} {

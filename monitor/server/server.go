@@ -13,7 +13,9 @@ import (
 
 	"understudy.example/monitor/internal/coordinator"
 	"understudy.example/monitor/internal/httpapi"
+	"understudy.example/monitor/internal/peers"
 	"understudy.example/monitor/internal/proxy"
+	"understudy.example/monitor/internal/raftlink"
 	"understudy.example/monitor/internal/registry"
 	"understudy.example/pkg/daemon"
 	"understudy.example/pkg/protocol"
@@ -54,6 +56,15 @@ func Run(ctx context.Context, o Options) (err error) {
 			Handler: m.api, ConnContext: m.api.ConnContext, ConnState: m.api.ConnState, Log: log, Grace: grace,
 		})
 	})
+	g.Go("peers", m.peers.Run)
+	g.Go("hook", m.newHook(o, log).Run)
+	g.Go("leadership", func(ctx context.Context) error {
+		<-ctx.Done() // another leads while this one finishes what is under way
+		if err := m.registry.HandOver(context.WithoutCancel(ctx), ""); err != nil {
+			log.Debug().Err(err).Msg("leadership not handed over")
+		}
+		return nil
+	})
 	g.Go("registry watch", func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
@@ -70,6 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 // monitor is the parts of a running daemon.
 type monitor struct {
 	registry    *registry.Registry
+	peers       *peers.Peers
 	coordinator *coordinator.Coordinator
 	proxy       *proxy.Proxy
 	api         *httpapi.API
@@ -87,22 +99,33 @@ func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheu
 	// The registry speaks before it has been handed to the coordinator, and the
 	// coordinator needs it to begin: what comes too early waits in late.
 	late := &relay{ready: make(chan struct{})}
+	link := raftlink.New(o.address(), o.Network.Dial)
 	m.registry, err = registry.Open(ctx, registry.Options{
 		Name: o.Name, Dir: o.Data, Settings: o.Settings, Log: log.With().Str("component", "registry").Logger(),
-		OnChange: late.changed, OnLeader: late.leads,
+		OnChange: late.changed, OnLeader: late.leads, Connect: link.Transport, Several: len(o.Peers) > 1,
 	})
 	if err != nil {
 		return nil, err
 	}
+	m.peers = peers.New(peers.Options{
+		Name: o.Name, Address: o.address(), Peers: o.Peers, Registry: m.registry,
+		Hears: func() map[string]int64 { return m.coordinator.Hears() },
+		Dial:  o.Network.Dial, Log: log.With().Str("component", "peers").Logger(),
+	})
 	m.coordinator = coordinator.New(coordinator.Options{
-		Name: o.Name, Address: o.address(), Registry: m.registry, Config: o.Protocol, Dial: o.Network.Dial,
+		Name: o.Name, Address: o.address(), Registry: m.registry, Peers: m.peers, Config: o.Protocol, Dial: o.Network.Dial,
 		Metrics: measures, Log: log.With().Str("component", "coordinator").Logger(),
 	})
 	m.proxy = proxy.New(proxy.Options{
 		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Reopened: m.coordinator.Reopened, Registerer: metrics,
 	})
+	still := o.Freeze
+	if !o.AllowKill {
+		still = nil
+	}
 	m.api = httpapi.New(httpapi.Options{
-		Coordinator: m.coordinator, Proxy: m.proxy, Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),
+		StandStill:  still,
+		Coordinator: m.coordinator, Peers: m.peers, Raft: link, Proxy: m.proxy, Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),
 		ConnClosed: m.coordinator.ConnClosed, Log: log,
 	})
 	if err := metrics.Register(m.coordinator.Collector()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -161,6 +162,9 @@ func loses(context.Context, *link.Request) (*link.Response, error) {
 	return nil, fmt.Errorf("broken: %w", link.ErrLost)
 }
 
+// isNotSent fails before a byte of the request has left.
+func isNotSent(context.Context, *link.Request) (*link.Response, error) { return nil, errRefused }
+
 func says(code problem.Code) func(context.Context, *link.Request) (*link.Response, error) {
 	return func(context.Context, *link.Request) (*link.Response, error) {
 		body, err := json.Marshal(problem.Body{Code: code, Detail: "so it is"})
@@ -292,6 +296,7 @@ func TestTheHoldIsHonest(t *testing.T) {
 	}{
 		{"a read without a primary", http.MethodGet, nil, problem.NoPrimary},
 		{"a write that was never sent", http.MethodPut, nil, problem.NoPrimary},
+		{"a write that was tried and never sent", http.MethodPut, isNotSent, problem.NoPrimary},
 		{"a read that is lost", http.MethodGet, loses, problem.NoPrimary},
 		{"a write that is lost", http.MethodPut, loses, problem.OutcomeUnknown},
 		{"a write that hangs", http.MethodPut, hangs, problem.OutcomeUnknown},
@@ -373,6 +378,27 @@ func TestAnExpiredSessionIsRenewedOnlyForWhatWasCertainlyNotApplied(t *testing.T
 		})
 		_, err = s.do(http.MethodPut)
 		require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+		ids = s.asked("a")
+		require.Len(t, ids, 4)
+		require.Equal(t, ids[2], ids[3], "no copy is sent under another id")
+	})
+}
+
+// The group goes on remembering a write whose caller may ask again: no later id
+// tells it that the answer is known.
+func TestAWriteOfAnUnknownOutcomeIsRemembered(t *testing.T) {
+	play(t, func(s *scene) {
+		s.plays("a", true, loses)
+		s.names("a", 1)
+		_, err := s.do(http.MethodPut)
+		require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+		s.plays("a", true, ok)
+		_, err = s.do(http.MethodPut)
+		require.NoError(t, err)
+		ids := s.asked("a")
+		lost, _, _ := strings.Cut(ids[0], ".")
+		next, _, _ := strings.Cut(ids[len(ids)-1], ".")
+		require.NotEqual(t, lost, next, "another session")
 	})
 }
 

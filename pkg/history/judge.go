@@ -118,12 +118,10 @@ func model(begin string) porcupine.Model {
 				return true, c.op.Value
 			case Swap:
 			}
-			switch {
-			case is == c.op.Old:
+			if is == c.op.Old {
 				return c.fate != failed, c.op.Value
-			default:
-				return c.fate != done, is
 			}
+			return c.fate != done, is
 		},
 	}
 }

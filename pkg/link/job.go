@@ -71,7 +71,7 @@ func (j *job) run() {
 
 // request makes the request that the handler sees.
 func (j *job) request() (*http.Request, error) {
-	u, err := url.ParseRequestURI(j.head.target)
+	u, err := parseTarget(j.head.target)
 	if err != nil {
 		return nil, problem.Errorf(problem.BadRequest, "the target is not valid: %s", err)
 	}
@@ -86,4 +86,26 @@ func (j *job) request() (*http.Request, error) {
 		r.Body = io.NopCloser(&j.reader)
 	}
 	return r, nil
+}
+
+// parseTarget is [url.ParseRequestURI], which takes longer than all else that a
+// node does for a small request where nothing is to be unescaped.
+func parseTarget(target string) (*url.URL, error) {
+	if isPlainPath(target) {
+		return &url.URL{Path: target}, nil
+	}
+	return url.ParseRequestURI(target)
+}
+
+// isPlainPath tells whether a target is a path of characters that stand for
+// themselves, escaped or not.
+func isPlainPath(target string) bool {
+	for i := range len(target) {
+		c := target[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '/' || c == '-' || c == '_' || c == '.' || c == '~' {
+			continue
+		}
+		return false
+	}
+	return target != "" && target[0] == '/'
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -177,4 +178,18 @@ func TestRequestsDoNotSeeTheContextOfTheUpgrade(t *testing.T) {
 	res, err := c.Do(t.Context(), &Request{Method: http.MethodPut, Target: "/v1/kv/a"})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, res.Status)
+}
+
+func TestTargetsAreParsedAsTheLibraryDoes(t *testing.T) {
+	for _, target := range []string{"/", "/v1/kv/a", "//a/b", "/v1/kv/a%2Fb", "/v1/kv/a b", "/v1/kv?prefix=a&limit=1", "/v1/kv/~a-b_c.d", "/v1/kv/é", "/a?"} {
+		want, err := url.ParseRequestURI(target)
+		require.NoError(t, err, target)
+		got, err := parseTarget(target)
+		require.NoError(t, err, target)
+		require.Equal(t, want, got, target)
+	}
+	for _, target := range []string{"", "v1", "/%zz", "*x"} {
+		_, err := parseTarget(target)
+		require.Error(t, err, target)
+	}
 }

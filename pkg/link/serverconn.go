@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"understudy.example/pkg/frame"
 )
@@ -17,7 +18,9 @@ type serverConn struct {
 	server  *Server
 	upgrade *http.Request   // with which the connection began
 	context context.Context // of its handlers; ends with the connection
-	wait    sync.WaitGroup  // for its handlers
+	wait    sync.WaitGroup  // for its workers
+	work    chan *job       // to a worker that has nothing to do
+	idle    atomic.Int32    // workers that have nothing to do
 
 	mu      sync.Mutex // guards the fields below
 	opened  bool       // conn is there
@@ -192,5 +195,31 @@ func (c *serverConn) takeCredit(number uint64, payload []byte) error {
 func (c *serverConn) start(j *job) {
 	j.started = true
 	j.bind(c.context)
-	c.wait.Go(j.run)
+	select {
+	case c.work <- j:
+	default: // all are busy
+		c.wait.Go(func() { c.worker(j) })
+	}
+}
+
+// maxIdle is how many workers of a connection stay when there is nothing to do.
+const maxIdle = 128
+
+// worker runs one job after the other until the connection ends. A goroutine that
+// has served a request has the stack for the next, which a new one would have to
+// grow.
+func (c *serverConn) worker(j *job) {
+	for {
+		j.run()
+		if c.idle.Add(1) > maxIdle {
+			c.idle.Add(-1)
+			return
+		}
+		select {
+		case j = <-c.work:
+			c.idle.Add(-1)
+		case <-c.context.Done():
+			return
+		}
+	}
 }

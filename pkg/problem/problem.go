@@ -29,6 +29,7 @@ const (
 	NotPrimary         Code = "not_primary"
 	Fenced             Code = "fenced"
 	NoPrimary          Code = "no_primary"
+	NoLeader           Code = "no_leader"
 	TooFewCopies       Code = "too_few_copies"
 	DiskFull           Code = "disk_full"
 	OutOfMemory        Code = "out_of_memory"
@@ -74,6 +75,7 @@ var meanings = map[Code]Meaning{
 	NotPrimary:         {http.StatusServiceUnavailable, true, ExitUnavailable, "this node is not the primary"},
 	Fenced:             {http.StatusServiceUnavailable, true, ExitUnavailable, "this node has been deposed"},
 	NoPrimary:          {http.StatusServiceUnavailable, true, ExitUnavailable, "there is no primary now"},
+	NoLeader:           {http.StatusServiceUnavailable, true, ExitUnavailable, "the monitors have no leader now"},
 	TooFewCopies:       {http.StatusServiceUnavailable, true, ExitUnavailable, "too few replicas are in sync"},
 	DiskFull:           {http.StatusInsufficientStorage, true, ExitUnavailable, "the disk is full"},
 	OutOfMemory:        {http.StatusInsufficientStorage, false, ExitRefused, "the map has reached its size limit"},

@@ -14,7 +14,7 @@ import (
 // documented is the list of codes of the client API's documentation.
 var documented = []Code{
 	"bad_request", "not_updatable", "too_large", "precondition_failed", "id_reused", "session_expired", "spans_groups",
-	"not_primary", "fenced", "no_primary", "too_few_copies", "disk_full", "overloaded", "outcome_unknown",
+	"not_primary", "fenced", "no_primary", "no_leader", "too_few_copies", "disk_full", "overloaded", "outcome_unknown",
 	"compacted", "history_lost", "would_lose_data", "stale_version", "wrong_cluster", "duplicate_node",
 	"registry_behind", "forbidden", "unsupported_version",
 }

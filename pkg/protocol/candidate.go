@@ -56,7 +56,7 @@ func (s *situation) cold(w *watch) int {
 // moment, and the registry takes a leaving one only where nobody else is left.
 func (s *situation) going(w *watch) int {
 	switch {
-	case s.rec.IsLeaving(w.entry.UUID) || w.entry.Maintenance:
+	case s.rec.IsLeaving(w.entry.UUID) || w.entry.Maintenance || w.entry.Removed:
 		return 2
 	case w.report.Stopping:
 		return 1
@@ -72,6 +72,8 @@ func (s *situation) reluctant(w *watch) string {
 		return w.name + " is in maintenance: end that with client -maintenance " + w.name + "=off"
 	case w.report.Stopping:
 		return w.name + " is stopping: start it again"
+	case w.entry.Removed:
+		return w.name + " is removed from the cluster"
 	case s.rec.IsLeaving(w.entry.UUID):
 		return w.name + " is leaving the in-sync set"
 	}
@@ -94,10 +96,23 @@ func (s *situation) heir() (*watch, string) {
 // why returns what keeps an in-sync replica from taking over, as a sentence
 // that says what would end it; "" if nothing does.
 func (s *situation) why(u UUID, w *watch) string {
+	if w == nil {
+		return s.m.reg.NameOf(u) + " has an empty data directory in place of the one that was in sync: bring the old one back"
+	}
+	if why := s.ailment(w); why != "" {
+		return why
+	}
+	if w.entry.Priority == 0 {
+		return w.name + " has priority 0, so it is never promoted"
+	}
+	return ""
+}
+
+// ailment returns what keeps a node from being of use, as a sentence that says what
+// would end it; "" if it is well.
+func (s *situation) ailment(w *watch) string {
 	expiry := time.Duration(s.m.reg.Settings.HeartbeatExpiry)
 	switch {
-	case w == nil:
-		return s.m.reg.NameOf(u) + " has an empty data directory in place of the one that was in sync: bring the old one back"
 	case w.down:
 		return w.name + " is down: start it again"
 	case w.suspicion != nil && w.suspicion.closed:
@@ -112,8 +127,6 @@ func (s *situation) why(u UUID, w *watch) string {
 		return w.name + " waits for its disk: check it"
 	case w.report.DiskFull:
 		return w.name + " has a full disk: make room on it"
-	case w.entry.Priority == 0:
-		return w.name + " has priority 0, so it is never promoted"
 	}
 	return ""
 }

@@ -39,7 +39,7 @@ func TestOrderOfCandidates(t *testing.T) {
 		{"not who waits for its disk", func(d *desk) { d.nodes["B"].DiskAge = 2 * time.Second }, "C"},
 		{"not who has a full disk", func(d *desk) { d.nodes["B"].DiskFull = true }, "C"},
 		{"not who is in maintenance, and so leaves", func(d *desk) { require.Nil(d.t, d.applies(maintenance("B", true))) }, "C"},
-		{"not who is leaving", func(d *desk) { require.Nil(d.t, d.applies(members(d.reg.Groups[0].Version, "A", "C"))) }, "C"},
+		{"not who is leaving", func(d *desk) { d.wants(2); require.Nil(d.t, d.applies(members(d.reg.Groups[0].Version, "A", "C"))) }, "C"},
 		{"who is in maintenance, if there is no other", func(d *desk) {
 			require.Nil(d.t, d.applies(maintenance("B", true)))
 			d.silent["C"] = true
@@ -54,6 +54,7 @@ func TestOrderOfCandidates(t *testing.T) {
 			d.nodes["C"].Stopping, d.keep = true, true
 		}, "C"},
 		{"who is leaving, if there is no other", func(d *desk) {
+			d.wants(2)
 			require.Nil(d.t, d.applies(members(d.reg.Groups[0].Version, "A", "C")))
 			d.silent["C"] = true
 		}, "B"},

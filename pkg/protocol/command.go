@@ -17,6 +17,8 @@ type Command struct {
 	SetMaintained *SetMaintenance `json:"set_maintenance,omitempty"`
 	Leave         *Leave          `json:"leave,omitempty"`
 	Override      *Override       `json:"override,omitempty"`
+	Remove        *Remove         `json:"remove,omitempty"`
+	Forget        *Forget         `json:"forget,omitempty"`
 	SetConfig     *SetConfig      `json:"set_config,omitempty"`
 	Note          *HistoryEvent   `json:"note,omitempty"`
 }
@@ -72,7 +74,15 @@ type SetMembers struct {
 	Version Version `json:"version"`
 	Members []UUID  `json:"members"`
 	Reason  string  `json:"reason"`
+	// Kind is that of the line in the history; empty: KindMembers.
+	Kind string `json:"kind,omitempty"`
 }
+
+// The kinds of a change of the members, in the history.
+const (
+	KindMembers  = "members"
+	KindReplaced = "member-replaced" // a member leaves, and a spare takes its place
+)
 
 // SetMaintenance marks a node as kept out of the in-sync sets, or ends that.
 type SetMaintenance struct {
@@ -84,6 +94,20 @@ type SetMaintenance struct {
 // the primary. The mark ends with its removal, or with its next boot. Asked again
 // it changes nothing.
 type Leave struct {
+	Node string `json:"node"`
+	UUID UUID   `json:"uuid"`
+	Boot Boot   `json:"boot"`
+}
+
+// Remove marks a node that is to leave the cluster for good. It is refused for a
+// primary, and for the only copy of a group.
+type Remove struct {
+	Node string `json:"node"`
+	By   string `json:"by,omitempty"` // who asked, for the history
+}
+
+// Forget drops a removed node that is in no group any more, and is gone.
+type Forget struct {
 	Node string `json:"node"`
 	UUID UUID   `json:"uuid"`
 	Boot Boot   `json:"boot"`
@@ -135,13 +159,14 @@ const (
 	RefuseWouldLoseData  RefusalCode = "would_lose_data"
 	RefuseNotPrimary     RefusalCode = "not_primary"
 	RefuseBadRequest     RefusalCode = "bad_request"
+	RefuseForbidden      RefusalCode = "forbidden"
 )
 
 // RefusalCodes lists every reason for a refusal.
 func RefusalCodes() []RefusalCode {
 	return []RefusalCode{
 		RefuseStaleVersion, RefuseWrongCluster, RefuseDuplicateNode, RefuseRegistryBehind,
-		RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest,
+		RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest, RefuseForbidden,
 	}
 }
 

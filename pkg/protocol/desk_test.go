@@ -29,6 +29,8 @@ type desk struct {
 	finished []Failover
 	seals    []MonitorEffect
 	ended    []MonitorEffect // orders
+	asked    []string        // suspects that the other monitors were asked about
+	yields   []MonitorEffect
 	rules    map[string]bool
 }
 
@@ -64,6 +66,7 @@ func deskOf(t *testing.T, reg Registry) *desk {
 
 func (d *desk) forget() {
 	d.probed, d.proposed, d.story, d.finished, d.seals, d.ended = nil, nil, nil, nil, nil, nil
+	d.asked, d.yields = nil, nil
 }
 
 func (d *desk) carryOut() {
@@ -90,6 +93,10 @@ func (d *desk) carryOut() {
 				d.seals = append(d.seals, e)
 			case MonitorOrderDone:
 				d.ended = append(d.ended, e)
+			case MonitorAskPeers:
+				d.asked = append(d.asked, e.Node)
+			case MonitorYield:
+				d.yields = append(d.yields, e)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 func (s *situation) failOver() {
 	s.startClock()
 	f := s.g.failover
+	f.Sight = s.sight()
 	f.Kind, f.Epoch, f.To, f.Cause = KindFailover, s.rec.Epoch+1, s.candidate.name, s.cause()
 	s.m.emit(MonitorEffect{
 		Kind: MonitorLog, Level: LogWarn, Group: s.id, Node: f.From, Text: "primary down, failing over",

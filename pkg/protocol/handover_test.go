@@ -63,10 +63,12 @@ func TestPrimaryWithoutStandbysStops(t *testing.T) {
 
 func TestStoppingNodeIsNotTakenIn(t *testing.T) {
 	c := born(t, "A")
+	c.does(wants(c.reg, 2))
 	c.does(members(c.version(), "A"))
 	d := at(t, c.reg)
 	require.Len(t, d.reg.Groups[0].Members, 2, "B is taken in")
 	c = born(t, "A")
+	c.does(wants(c.reg, 2))
 	c.does(members(c.version(), "A"))
 	d = deskOf(t, c.reg)
 	d.nodes["B"].Stopping = true

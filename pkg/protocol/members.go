@@ -11,7 +11,7 @@ import (
 func (s *situation) heardNodes() []*watch {
 	var out []*watch
 	for _, name := range sortedKeys(s.m.nodes) {
-		if w := s.m.nodes[name]; w.entry.Name != "" && !w.heard.IsZero() && !w.down && !w.entry.Maintenance && !w.report.Stopping {
+		if w := s.m.nodes[name]; w.entry.Name != "" && !w.heard.IsZero() && !w.down && !w.entry.Maintenance && !w.entry.Removed && !w.report.Stopping {
 			out = append(out, w)
 		}
 	}
@@ -52,21 +52,12 @@ func (s *situation) promoteFirst() {
 	}
 }
 
-func (s *situation) freeNode() *watch {
-	for _, w := range s.heardNodes() {
-		if !s.rec.IsMember(w.entry.UUID) {
-			return w
-		}
-	}
-	return nil
-}
-
 func (s *situation) memberWanted() bool {
-	return len(s.rec.Members) < s.m.reg.Settings.WantCopies && s.freeNode() != nil
+	return len(s.rec.Members) < s.m.reg.Settings.WantCopies && len(s.spares()) > 0
 }
 
 func (s *situation) takeIn() {
-	w := s.freeNode()
+	w := s.spares()[0]
 	members := append(slices.Clone(s.rec.Members), w.entry.UUID)
 	s.propose(Command{SetMembers: &SetMembers{Group: s.id, Version: s.rec.Version, Members: members, Reason: w.name + " becomes a member"}})
 }

@@ -33,6 +33,9 @@ type MonitorConfig struct {
 	// OverrideGuard is for how long the old primary must not have been heard before
 	// an override does without the word that it is stopped.
 	OverrideGuard time.Duration
+	// YieldAgain is how soon after one the leadership is handed over again because
+	// another monitor hears the primary.
+	YieldAgain time.Duration
 }
 
 // DefaultMonitorConfig returns the bounds that the promises are stated for.
@@ -48,6 +51,7 @@ func DefaultMonitorConfig() MonitorConfig {
 		SwitchoverWithin: 3 * time.Second,
 		SwitchoverAgain:  time.Second, SwitchoverAgainMax: time.Minute,
 		OverrideGuard: time.Minute,
+		YieldAgain:    10 * time.Second,
 	}
 }
 
@@ -66,6 +70,8 @@ type NodeReport struct {
 	DiskFailed string        // why the node gave its disk up
 	DiskAge    time.Duration // age of its oldest append that the disk has not answered
 	Groups     []GroupReport
+	// Seen says of each node that it has heard how long ago that was.
+	Seen map[string]time.Duration
 }
 
 // GroupReport is one replica as it sees itself.
@@ -123,6 +129,11 @@ const (
 	MonitorSeal
 	// MonitorOrderDone tells how Order ended: by Report, or, given up, by Text.
 	MonitorOrderDone
+	// MonitorAskPeers asks the other monitors whether they hear Node, and reports by
+	// PeerHears.
+	MonitorAskPeers
+	// MonitorYield applies Command, a note, and has the monitor Peer lead.
+	MonitorYield
 )
 
 // MonitorEffect is one thing for the monitor's shell to do.
@@ -142,6 +153,7 @@ type MonitorEffect struct {
 	Order   uint64
 	Epoch   Epoch
 	To      UUID
+	Peer    string // the name of another monitor
 }
 
 // LogLevel grades what the monitor tells.
@@ -169,6 +181,7 @@ type Monitor struct {
 	probes     uint64
 	orders     uint64
 	lastTick   time.Time
+	yielded    time.Time // when the leadership was last handed over
 	out        []MonitorEffect
 }
 
@@ -235,6 +248,11 @@ func (m *Monitor) adopt(reg Registry, now time.Time) {
 		}
 	}
 	m.reg = reg
+	for name, w := range m.nodes {
+		if _, ok := reg.Nodes[name]; !ok && w.entry.Name != "" {
+			delete(m.nodes, name) // forgotten
+		}
+	}
 	for name, entry := range reg.Nodes {
 		w := m.watch(name)
 		w.adoptEntry(entry)
@@ -267,6 +285,7 @@ func (m *Monitor) Tick(now time.Time) {
 		m.tell(m.groups[id], now)
 	}
 	m.judge(now)
+	m.askForSpares(now)
 }
 
 // Learning tells whether the monitor has just started or slept, and judges
@@ -280,4 +299,5 @@ func (m *Monitor) judge(now time.Time) {
 	for id := range max(1, m.reg.Settings.Groups) {
 		m.judgeGroup(GroupID(id), now)
 	}
+	m.forgetRemoved(now)
 }

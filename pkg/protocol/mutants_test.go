@@ -50,7 +50,7 @@ func mutants() []mutant.Mutant {
 		mutant.One("an epoch belongs to one boot", "replica.go",
 			"case r.record.Primary == r.me && r.last.Epoch < r.record.Epoch:", "case r.record.Primary.UUID == r.me.UUID:"),
 		mutant.One("a name is not a replica", "registry.go",
-			"\t\t\tr.Members[i] = now\n", "\t\t\tr.Members[i] = now\n\t\t\tif j := slices.Index(r.InSync, old); j >= 0 {\n\t\t\t\tr.InSync[j] = now\n\t\t\t}\n"),
+			"\t\t\tr.Members[i] = now\n\t\t}\n", "\t\t\tr.Members[i] = now\n\t\t}\n\t\tif j := slices.Index(r.InSync, old); i >= 0 && j >= 0 {\n\t\t\tr.InSync[j] = now\n\t\t}\n"),
 		mutant.One("the answer to a handshake belongs to its connection", "follow.go",
 			"func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {\n\tif err := r.current(conn, epoch); err != nil {",
 			"func (r *Replica) Welcomed(conn ConnID, epoch Epoch, part Seq) error {\n\tif err := r.current(conn, epoch); err != nil && r.phase != phaseFollowing {"),

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,8 @@ type NodeEntry struct {
 	Address     string `json:"address"`
 	Priority    int    `json:"priority"`
 	Maintenance bool   `json:"maintenance,omitempty"`
+	// Removed tells that the node leaves the cluster for good.
+	Removed bool `json:"removed,omitempty"`
 	// Replaced lists earlier boots and uuids that this entry took the place
 	// of, newest last, at most MaxReplaced. A late word of one changes nothing.
 	Replaced []ReplicaBoot `json:"replaced,omitempty"`
@@ -57,6 +60,9 @@ type Registry struct {
 	Groups   map[GroupID]GroupRecord `json:"groups"`
 	History  []HistoryEvent          `json:"history"`
 	NextID   uint64                  `json:"next_event_id"`
+	// Removed lists the data directories that were removed for good, newest last, at
+	// most MaxRemoved.
+	Removed []UUID `json:"removed,omitempty"`
 }
 
 // Apply returns the registry after c. A refused command returns g itself and
@@ -80,6 +86,10 @@ func (g Registry) Apply(c Command) (Registry, *Refusal) {
 		return g.leave(*c.Leave, c.At)
 	case c.Override != nil:
 		return g.override(*c.Override, c.At)
+	case c.Remove != nil:
+		return g.remove(*c.Remove, c.At)
+	case c.Forget != nil:
+		return g.forget(*c.Forget, c.At)
 	case c.SetConfig != nil:
 		return g.setConfig(*c.SetConfig, c.At)
 	case c.Note != nil:
@@ -112,6 +122,7 @@ func (g Registry) register(c Register, at time.Time) (Registry, *Refusal) {
 		return g, r
 	}
 	n.Maintenance = old.Maintenance
+	n.Removed = old.Removed && old.UUID == n.UUID // a new directory joins as a new node
 	n.Replaced = old.Replaced
 	newUUID := known && old.UUID != n.UUID
 	newBoot := known && old.Boot != n.Boot
@@ -148,6 +159,9 @@ func (g Registry) checkRegister(c Register, old NodeEntry, known bool) *Refusal 
 		if o.Name != n.Name && o.UUID == n.UUID {
 			return refuse(RefuseDuplicateNode, "data directory %s is already registered under the name %s: give %s a directory of its own", n.UUID, o.Name, n.Name)
 		}
+	}
+	if no := g.refuseRemoved(n.Name, n.UUID); no != nil {
+		return no
 	}
 	if !g.Knows(n.UUID) && !c.Empty {
 		return refuse(RefuseRegistryBehind, "%s brings a journal that this registry knows nothing of: the registry is not the one that it was written under", n.Name)
@@ -198,11 +212,15 @@ func (g Registry) Knows(u UUID) bool {
 // new directory is empty, whatever its name.
 func (g Registry) replaceMember(old, now UUID) Registry {
 	for id, r := range g.Groups {
-		if i := slices.Index(r.Members, old); i >= 0 {
-			r = r.clone()
-			r.Members[i] = now
-			g = g.withGroup(id, r)
+		i := slices.Index(r.Members, old)
+		if i < 0 && !r.IsHeldOut(old) {
+			continue
 		}
+		r = r.clone()
+		if i >= 0 {
+			r.Members[i] = now
+		}
+		g = g.withGroup(id, r)
 	}
 	return g
 }
@@ -340,7 +358,7 @@ func (g Registry) setMembers(c SetMembers, at time.Time) (Registry, *Refusal) {
 		}
 	}
 	g = g.withGroup(c.Group, r)
-	return g.note(HistoryEvent{Kind: "members", Group: c.Group, Epoch: r.Epoch, Version: g.Groups[c.Group].Version, Detail: c.Reason}, at), nil
+	return g.note(HistoryEvent{Kind: cmp.Or(c.Kind, KindMembers), Group: c.Group, Epoch: r.Epoch, Version: g.Groups[c.Group].Version, Detail: c.Reason}, at), nil
 }
 
 func (g Registry) setConfig(c SetConfig, at time.Time) (Registry, *Refusal) {

@@ -34,7 +34,12 @@ func (g *generator) fresh(reg Registry) Command {
 	if g.rng.IntN(10) == 0 {
 		v += Version(g.rng.IntN(3)) - 1
 	}
-	switch g.rng.IntN(17) {
+	switch g.rng.IntN(20) {
+	case 17, 18:
+		return Command{Remove: &Remove{Node: g.name(), By: "somebody"}}
+	case 19:
+		n := reg.Nodes[g.name()]
+		return Command{Forget: &Forget{Node: n.Name, UUID: n.UUID, Boot: n.Boot}}
 	case 12, 13:
 		n := reg.Nodes[g.name()]
 		return Command{Leave: &Leave{Node: n.Name, UUID: n.UUID, Boot: n.Boot}}
@@ -157,7 +162,7 @@ func TestRandomCommands(t *testing.T) {
 	for _, kind := range []string{"register", "promote", "change", "members", "maintenance", "config", "leave", "override"} {
 		require.Greater(t, accepted[kind], 30, "the commands are too tame to show anything: %v", accepted)
 	}
-	for _, code := range []RefusalCode{RefuseStaleVersion, RefuseDuplicateNode, RefuseRegistryBehind, RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest} {
+	for _, code := range []RefusalCode{RefuseStaleVersion, RefuseDuplicateNode, RefuseRegistryBehind, RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest, RefuseForbidden} {
 		require.Positive(t, refused[code], "never refused with %s: %v", code, refused)
 	}
 }
@@ -183,6 +188,10 @@ func kindOf(c Command) string {
 		return "maintenance"
 	case c.SetConfig != nil:
 		return "config"
+	case c.Remove != nil:
+		return "remove"
+	case c.Forget != nil:
+		return "forget"
 	case c.Leave != nil:
 		return "leave"
 	case c.Override != nil:

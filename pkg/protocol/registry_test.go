@@ -26,12 +26,14 @@ func boot(n uint64) Boot { return Boot{Count: n, Nonce: fmt.Sprintf("n%d", n)} }
 // of names the n-th boot of a replica.
 func of(u UUID, n uint64) ReplicaBoot { return ReplicaBoot{UUID: u, Boot: boot(n)} }
 
-// founded returns a cluster of the nodes a, b and c, whose directories A, B and C
+// founded returns a cluster of the nodes A, B and C, whose directories A, B and C
 // are members of group 0 and empty.
 func founded(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
-	c.does(Command{Found: &Found{Cluster: "c-1", Settings: DefaultSettings()}})
+	s := DefaultSettings()
+	s.WantCopies = 3
+	c.does(Command{Found: &Found{Cluster: "c-1", Settings: s}})
 	for _, u := range []UUID{"A", "B", "C"} {
 		c.does(register(u, 1))
 	}

@@ -208,7 +208,7 @@ func (r *Replica) State() State {
 		return StatePrimaryAlone
 	case r.reign != nil:
 		return StatePrimary
-	case r.deposed:
+	case r.deposed && r.belongs():
 		return StateFenced
 	case r.record.Version == 0 || r.record.Primary.UUID == r.me.UUID:
 		return StateStarting

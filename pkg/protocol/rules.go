@@ -82,6 +82,10 @@ func Rules() []Rule {
 			func(s *situation) { s.refuse(LogWarn, "failover is paused: resume it with client -resume") },
 		},
 		{
+			"leader-deaf", "this monitor cannot hear the primary, and another monitor can", "hand the leadership over to that one, at most once per 10 s",
+			(*situation).mayYield, (*situation).yield,
+		},
+		{
 			"primary-down", "the primary is down and a candidate is ready", "promote it",
 			func(s *situation) bool { return s.cause() == "primary-down" && s.candidate != nil }, (*situation).failOver,
 		},
@@ -131,6 +135,14 @@ func Rules() []Rule {
 		{
 			"members-wanted", "the group has fewer members than wanted copies, and a node is free", "make it a member",
 			(*situation).memberWanted, (*situation).takeIn,
+		},
+		{
+			"member-replaced", "a member is removed, has not been heard for long, or is one more than wanted", "a spare takes its place, or nobody",
+			(*situation).mayReplace, (*situation).replace,
+		},
+		{
+			"spare-steps-in", "such a member still holds a copy that counts, and a spare is free", "make the spare a member beside it, until that is in sync",
+			(*situation).maySupport, (*situation).support,
 		},
 		{
 			"primary-suspected", "the primary is suspected and not judged yet", "wait for the retries",

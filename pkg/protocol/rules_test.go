@@ -270,6 +270,14 @@ func TestEveryRuleIsReached(t *testing.T) {
 	scenario([]UUID{"A", "B"}, func(d *desk) { require.Nil(t, d.applies(maintenance("A", true))) })
 	scenario([]UUID{"A"}, func(d *desk) { require.Nil(t, d.applies(maintenance("A", true))) })
 	scenario([]UUID{"A", "B"}, func(d *desk) { require.Nil(t, d.applies(members(d.reg.Groups[0].Version, "B", "C"))) })
+	scenario([]UUID{"A", "B", "C"}, func(d *desk) {
+		d.joins("D")
+		d.passes(200 * ms)
+		require.Nil(t, d.applies(Command{Remove: &Remove{Node: "B"}}))
+		d.passes(time.Second)
+		require.Nil(t, d.applies(change(d.reg.Groups[0].Version, 1, of("A", 1), "A", "B", "C", "uD")))
+	})
+	scenario([]UUID{"A", "B"}, func(d *desk) { d.silent["A"] = true; d.passes(320 * ms); d.m.PeerHears("m2", "A", 10*ms, d.now) })
 	d := unborn(t, "a")
 	d.keep = true
 	d.passes(1200 * ms)

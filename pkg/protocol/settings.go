@@ -16,7 +16,10 @@ type Settings struct {
 	MinCopies         int      `json:"min_copies"`
 	Groups            int      `json:"groups"`
 	Hold              Duration `json:"hold"`
-	Paused            bool     `json:"paused,omitempty"` // no automatic failover
+	// ReplaceAfter is how long a member may be unheard before a spare takes its
+	// place; 0: for ever.
+	ReplaceAfter Duration `json:"replace_after"`
+	Paused       bool     `json:"paused,omitempty"` // no automatic failover
 }
 
 // DefaultSettings returns the settings that the promises are stated for.
@@ -30,6 +33,7 @@ func DefaultSettings() Settings {
 		MinCopies:         1,
 		Groups:            1,
 		Hold:              Duration(10 * time.Second),
+		ReplaceAfter:      Duration(30 * time.Second),
 	}
 }
 
@@ -52,6 +56,8 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("groups %d is not supported by this version: 1", s.Groups)
 	case s.Hold < Duration(100*time.Millisecond) || s.Hold > Duration(5*time.Minute):
 		return fmt.Errorf("hold %s is out of range: 100ms to 5m", s.Hold)
+	case s.ReplaceAfter < 0 || s.ReplaceAfter > 0 && (s.ReplaceAfter < Duration(time.Second) || s.ReplaceAfter/2 < s.HeartbeatExpiry):
+		return fmt.Errorf("replace-after %s is too short: at least 1s and twice the heartbeat-expiry (%s), or 0s for never", s.ReplaceAfter, s.HeartbeatExpiry)
 	}
 	return nil
 }

@@ -31,8 +31,13 @@ func TestSettingsAreRefused(t *testing.T) {
 		"no least copy":         {func(s *Settings) { s.MinCopies = 0 }, "1 to want-copies"},
 		"more than wanted":      {func(s *Settings) { s.MinCopies = s.WantCopies + 1 }, "1 to want-copies (2)"},
 		"no group":              {func(s *Settings) { s.Groups = 0 }, "not supported"},
-		"hold too short":        {func(s *Settings) { s.Hold = Duration(99 * time.Millisecond) }, "100ms to 5m"},
-		"hold too long":         {func(s *Settings) { s.Hold = Duration(5*time.Minute + 1) }, "100ms to 5m"},
+		"replaced too soon":     {func(s *Settings) { s.ReplaceAfter = Duration(time.Second - 1) }, "0s for never"},
+		"replaced by mistake": {func(s *Settings) {
+			s.HeartbeatExpiry, s.ReplaceAfter = Duration(time.Second), Duration(2*time.Second-2)
+		}, "twice the heartbeat-expiry"},
+		"never before":   {func(s *Settings) { s.ReplaceAfter = -1 }, "0s for never"},
+		"hold too short": {func(s *Settings) { s.Hold = Duration(99 * time.Millisecond) }, "100ms to 5m"},
+		"hold too long":  {func(s *Settings) { s.Hold = Duration(5*time.Minute + 1) }, "100ms to 5m"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := DefaultSettings()
@@ -48,7 +53,8 @@ func TestSettingsAtTheirBoundsAreTaken(t *testing.T) {
 		"retry":    func(s *Settings) { s.RetryInterval = 10 * s.HeartbeatExpiry },
 		"copies":   func(s *Settings) { s.WantCopies, s.MinCopies = 9, 9 },
 		"hold":     func(s *Settings) { s.Hold = Duration(5 * time.Minute) },
-		"expiry":   func(s *Settings) { s.HeartbeatExpiry = math.MaxInt64 },
+		"expiry":   func(s *Settings) { s.HeartbeatExpiry, s.ReplaceAfter = math.MaxInt64, 0 },
+		"replace":  func(s *Settings) { s.HeartbeatExpiry, s.ReplaceAfter = Duration(time.Second), Duration(2*time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := DefaultSettings()

@@ -30,10 +30,13 @@ type checker struct {
 	// clients is what clients asked and were told, judged when the world ends. blind
 	// leaves everything to that.
 	clients clients
-	blind   bool
+	// requests is what is known of those that have ids.
+	requests requestCheck
+	blind    bool
 
 	acks, failovers, serves, reads int
 	switchovers, handOffs          int
+	replacements                   int
 }
 
 type known struct {
@@ -42,7 +45,7 @@ type known struct {
 }
 
 func newChecker() checker {
-	return checker{byPosition: map[protocol.Position]known{}, starts: map[protocol.Epoch]protocol.ReplicaBoot{}, tops: map[protocol.Epoch]protocol.Position{}, clients: newClients()}
+	return checker{byPosition: map[protocol.Position]known{}, starts: map[protocol.Epoch]protocol.ReplicaBoot{}, tops: map[protocol.Epoch]protocol.Position{}, clients: newClients(), requests: newRequestCheck()}
 }
 
 func (c *checker) fail(w *world, format string, args ...any) {
@@ -116,6 +119,7 @@ func (c *checker) committed(w *world, p *process, from, to protocol.Seq) {
 			continue
 		}
 		c.settled = append(c.settled, at)
+		c.settleRequest(w, p.dir.records[seq-1])
 	}
 }
 

@@ -25,7 +25,7 @@ func (w *world) drawFaults() faultMix {
 	for _, kind := range []func(*world){
 		(*world).crash, (*world).loseDisk, (*world).freeze, (*world).cutLink, (*world).isolate,
 		(*world).breakStream, (*world).killMonitor, (*world).freezeMonitor, (*world).operate, (*world).powerCut,
-		(*world).switchOver, (*world).failOver, (*world).pauseAwhile, (*world).handOff,
+		(*world).switchOver, (*world).failOver, (*world).pauseAwhile, (*world).handOff, (*world).removeNode,
 	} {
 		if some() {
 			f.kinds = append(f.kinds, kind)

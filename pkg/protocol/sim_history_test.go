@@ -38,6 +38,9 @@ func keyOf(n int) string { return "k" + strconv.Itoa(n%simKeys) }
 
 // write: a client's write becomes a record.
 func (c *clients) write(e entry) {
+	if e.request != 0 {
+		return // judged by its answers
+	}
 	c.writes[e.id] = c.history.Begin(history.Operation{Kind: history.Write, Key: keyOf(e.id), Value: strconv.Itoa(e.id)})
 }
 
@@ -65,7 +68,7 @@ func (c *clients) read() clientRead {
 func (r *clientRead) answer(d *directory, upTo protocol.Seq) {
 	value := ""
 	for _, e := range slices.Backward(d.records[:min(int(upTo), len(d.records))]) {
-		if e.by == (protocol.ReplicaBoot{}) && keyOf(e.id) == r.key {
+		if e.by == (protocol.ReplicaBoot{}) && e.request == 0 && keyOf(e.id) == r.key {
 			value = strconv.Itoa(e.id)
 			break
 		}

@@ -60,6 +60,7 @@ func (m *monitorProcess) carryOut() {
 			m.seal(e)
 		case protocol.MonitorOrderDone:
 			m.w.tell("monitor: order %d ends: %s", e.Order, e.Text)
+		case protocol.MonitorAskPeers, protocol.MonitorYield: // it is alone
 		}
 	}
 }
@@ -108,6 +109,9 @@ func (w *world) apply(c protocol.Command) (protocol.GroupRecord, bool) {
 	}
 	before, rec := w.reg.Groups[0], next.Groups[0]
 	w.check.registry(w, before, rec)
+	if s := c.SetMembers; s != nil && s.Kind == protocol.KindReplaced {
+		w.check.replaced(w, before, rec)
+	}
 	w.reg = next
 	w.after(w.upTo(2*time.Millisecond), func() {
 		w.monitor.event(func() { w.monitor.core.Registry(w.reg, w.now) })

@@ -41,6 +41,9 @@ type leading struct {
 	queue int // writes that wait for the disk
 	wait  []entry
 	reads []*pendingRead
+
+	requests []copied     // that wait for the disk
+	judged   []judgedCopy // that wait for the commit
 }
 
 // batch is a run of records that arrived on a stream.
@@ -116,6 +119,7 @@ func (p *process) follow() {
 			p.w.check.acknowledged(p.w, p, l.wait[0])
 			l.wait = l.wait[1:]
 		}
+		p.tellJudged()
 		p.land()
 	}
 	p.answerAsked()
@@ -205,14 +209,24 @@ func (p *process) endRole() bool {
 // standbys before the disk has answered.
 func (p *process) append(n int, start protocol.ReplicaBoot) {
 	for range n {
-		p.w.writes++
-		e := entry{at: protocol.Position{Epoch: p.lead.epoch, Seq: p.dir.last().Seq + 1}, id: p.w.writes, commit: p.core.Commit(), by: start}
-		p.w.check.appended(p.w, p, e)
-		p.dir.records = append(p.dir.records, e)
-		p.core.Appended(e.at, p.w.now)
-		p.lead.wait = append(p.lead.wait, e)
+		p.appendOne(start, 0, false)
 	}
+	p.judgeRequests()
 	p.sync(nil)
+}
+
+// appendOne appends a record that answers a request; 0: one without an id.
+func (p *process) appendOne(start protocol.ReplicaBoot, request int, refused bool) entry {
+	p.w.writes++
+	e := entry{
+		at: protocol.Position{Epoch: p.lead.epoch, Seq: p.dir.last().Seq + 1}, id: p.w.writes,
+		commit: p.core.Commit(), by: start, request: request, refused: refused,
+	}
+	p.w.check.appended(p.w, p, e)
+	p.dir.records = append(p.dir.records, e)
+	p.core.Appended(e.at, p.w.now)
+	p.lead.wait = append(p.lead.wait, e)
+	return e
 }
 
 // sync makes the journal durable; the records written meanwhile wait.
@@ -240,7 +254,7 @@ func (w *world) diskDelay() time.Duration {
 func (p *process) next() {
 	switch {
 	case p.busy:
-	case p.lead != nil && p.lead.queue > 0 && !p.core.Sealed():
+	case p.lead != nil && p.lead.queue+len(p.lead.requests) > 0 && !p.core.Sealed():
 		n := p.lead.queue
 		p.lead.queue = 0
 		p.append(n, protocol.ReplicaBoot{})

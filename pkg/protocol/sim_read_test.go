@@ -16,6 +16,7 @@ type pendingRead struct {
 	shows protocol.Seq // the snapshot taken; at a standby what the primary said
 	asker *stream      // the standby that asked, nil for the primary's own reads
 	told  bool         // at a standby: the primary has answered
+	done  func()       // instead of a client's read: what waits for the confirm
 }
 
 // read has a client ask this node, in whatever role it is.
@@ -58,6 +59,10 @@ func (p *process) land() {
 }
 
 func (p *process) confirmed(r *pendingRead) {
+	if r.done != nil {
+		r.done()
+		return
+	}
 	if s := r.asker; s != nil {
 		shows := r.shows
 		s.put(&s.down, p, s.standby, func() { s.standby.learnShown(r, shows) })

@@ -57,17 +57,21 @@ func TestSimulation(t *testing.T) {
 		total.failovers += w.check.failovers
 		total.switchovers += w.check.switchovers
 		total.handOffs += w.check.handOffs
+		total.replacements += w.check.replacements
 		total.serves += w.check.serves
 		total.reads += w.check.reads
+		total.requests.repeats += w.check.requests.repeats
 		total.clients.undecided += w.check.clients.undecided
 	}
-	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d changes of the primary, %d of them switchovers, %d hand-offs, %d steps, %d histories not judged", len(seeds), total.acks, total.reads, total.failovers, total.switchovers, total.handOffs, steps, total.clients.undecided)
+	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d changes of the primary, %d of them switchovers, %d hand-offs, %d replacements, %d requests answered again, %d steps, %d histories not judged", len(seeds), total.acks, total.reads, total.failovers, total.switchovers, total.handOffs, total.replacements, total.requests.repeats, steps, total.clients.undecided)
 	if len(seeds) > simSeeds {
 		require.Greater(t, total.acks, 20*len(seeds), "the worlds are too broken to show anything")
 		require.Greater(t, total.reads, 20*len(seeds), "the worlds are too broken to show anything")
 		require.Greater(t, total.failovers, len(seeds), "the worlds are too tame to show anything")
-		require.Greater(t, total.switchovers, len(seeds)/2, "the worlds are too tame to show anything")
+		require.Greater(t, total.switchovers, len(seeds)/5, "the worlds are too tame to show anything")
 		require.Greater(t, total.handOffs, len(seeds)/4, "the worlds are too tame to show anything")
+		require.Greater(t, total.requests.repeats, len(seeds), "the worlds are too tame to show anything")
+		require.Greater(t, total.replacements, len(seeds)/4, "the worlds are too tame to show anything")
 	}
 }
 
@@ -82,7 +86,7 @@ func simulate(seed uint64, tracing bool, skip []int) *world {
 func newWorld(seed uint64, tracing bool, skip []int) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0),
-		cuts: map[[2]string]time.Time{}, check: newChecker(), tracing: tracing, skip: skip,
+		cuts: map[[2]string]time.Time{}, check: newChecker(), seed: seed, tracing: tracing, skip: skip,
 	}
 	w.start = w.now
 	return w
@@ -90,9 +94,10 @@ func newWorld(seed uint64, tracing bool, skip []int) *world {
 
 // play lets the cluster be born, have its troubles, and recover.
 func (w *world) play() {
-	size := 2 + w.rng.IntN(2)
+	size := 2 + w.rng.IntN(3)
 	s := protocol.DefaultSettings()
-	s.WantCopies = 2 + w.rng.IntN(size-1)
+	s.WantCopies = 2 + w.rng.IntN(min(2, size-1))
+	s.ReplaceAfter = protocol.Duration(time.Second + w.upTo(2*time.Second))
 	w.reg, _ = w.reg.Apply(protocol.Command{Found: &protocol.Found{Cluster: "c", Settings: s}})
 	w.faults = w.drawFaults()
 	w.startMonitor()
@@ -101,6 +106,7 @@ func (w *world) play() {
 		w.nodes = append(w.nodes, n)
 		w.after(w.upTo(500*time.Millisecond), func() { w.startProcess(n) })
 	}
+	w.startHop(w.seed)
 	w.after(time.Second, w.harm)
 	w.runUntil(w.start.Add(simTrouble))
 	if w.check.broken != "" {
@@ -151,6 +157,8 @@ func (w *world) whole() string {
 		return "the primary does not serve"
 	case len(rec.Members) < w.reg.Settings.WantCopies:
 		return "there are too few members"
+	case len(rec.Members) > w.reg.Settings.WantCopies:
+		return "there are too many members"
 	case w.monitor.core.Prospect(0, w.now).Planned != "":
 		return "a planned change is left: " + w.monitor.core.Prospect(0, w.now).Planned
 	case primary.core.Sealed():

@@ -13,6 +13,7 @@ import (
 // a real monitor and a real registry, with made-up disks and a made-up network.
 // What it does depends on the seed alone, so that a failure can be run again.
 type world struct {
+	seed   uint64
 	rng    *rand.Rand
 	start  time.Time
 	now    time.Time
@@ -35,6 +36,9 @@ type world struct {
 	// histories of clients tell: reads without a confirm, acknowledgements of what
 	// only the primary's disk holds.
 	hasty, forgetful bool
+	// shortSighted and amnesic worlds break a rule of the shell about requests that
+	// come again: ids looked up in what is applied alone, refusals not recorded.
+	shortSighted, amnesic bool
 
 	check   checker
 	tracing bool
@@ -172,6 +176,10 @@ type entry struct {
 	id     int
 	commit protocol.Seq
 	by     protocol.ReplicaBoot // of an epoch-start
+	// request is the id of the request that the record answers, 0 for none, and
+	// refused tells that the answer is a refusal.
+	request int
+	refused bool
 }
 
 func (d *directory) last() protocol.Position {

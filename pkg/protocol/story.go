@@ -21,6 +21,7 @@ type Failover struct {
 	From, To   string
 	Cause      string    // the rule, or operator
 	Reason, By string    // of a planned one
+	Sight      string    // of a failover: whether the next primary still heard the old one
 	LastHeard  time.Time // last sign of life of the old primary
 	Suspected  time.Time
 	Declared   time.Time
@@ -95,6 +96,9 @@ func (f Failover) why() string {
 	}
 	if f.By != "" {
 		text += ", by " + f.By
+	}
+	if f.Sight != "" {
+		text += "; " + f.Sight
 	}
 	return text
 }

@@ -19,10 +19,14 @@ type watch struct {
 	suspicion *suspicion
 	down      bool
 	downAt    time.Time
+	elsewhere peerSight // of a suspect: who else hears it
 	// claim is another boot or uuid that says it is this node.
 	claim    *claim
 	askedFor NodeEntry // the entry last proposed, and when
 	askedAt  time.Time
+	// spareAsked tells that another machine was asked for in its place.
+	spareAsked bool
+	forgetAt   time.Time // when it was last proposed that the removed node be forgotten
 }
 
 // suspicion is the time between doubt and judgement: retries, each a probe.
@@ -122,7 +126,7 @@ func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	if w.down {
 		m.log(LogInfo, w.name, "node is back", fmt.Sprintf("after %s", now.Sub(w.downAt).Round(time.Millisecond)))
 	}
-	w.report, w.heard, w.suspicion, w.down = n, now, nil, false
+	w.report, w.heard, w.suspicion, w.down, w.spareAsked = n, now, nil, false, false
 	for _, g := range m.groups {
 		if g.failover != nil && g.failover.From == w.name && g.failover.Epoch == 0 {
 			g.failover = nil // it was judged down, and nobody was promoted
@@ -167,6 +171,9 @@ func (m *Monitor) register(w *watch, n NodeReport, now time.Time) {
 // process is gone.
 func (m *Monitor) pursueClaim(w *watch, now time.Time) *Refusal {
 	c := w.claim
+	if no := m.reg.refuseRemoved(w.name, c.report.UUID); no != nil {
+		return no
+	}
 	switch {
 	case !m.reg.Knows(c.report.UUID) && !c.report.empty():
 		return refuse(RefuseRegistryBehind, "%s brings a journal that this registry knows nothing of: was the registry lost, or is this another cluster's node?", w.name)
@@ -313,7 +320,9 @@ func (m *Monitor) retry(w *watch, now time.Time) {
 	sus.probes = append(sus.probes, m.probe(w.name, w.entry.Address))
 	if sus.sent == 1 {
 		m.askReady(w)
+		w.elsewhere = peerSight{}
 	}
+	m.askPeers(w)
 }
 
 func (m *Monitor) silence(w *watch, now time.Time) string {

@@ -60,10 +60,10 @@ func examples() map[string]any {
 				Position: protocol.Position{Epoch: 3, Seq: 1042}, Durable: 1041, Commit: 1040, Serving: true,
 				Peers: []PeerStatus{{UUID: uuid2, Connected: true, InView: true, Durable: 1040, BehindMS: 3}},
 			}},
-			Sees: map[string]string{"app2": "up", "app3": "down"},
+			Sees: map[string]string{"app2": "up", "app3": "down"}, SeenMS: map[string]int64{"app2": 140},
 		},
 		"assignment": Assignment{
-			V: Format, Cluster: "c-7f3a", Groups: []protocol.GroupRecord{record},
+			V: Format, Leads: true, Cluster: "c-7f3a", Groups: []protocol.GroupRecord{record},
 			Nodes: []NodeInfo{
 				{Name: "app1", UUID: uuid1, Boot: boot1, Address: "127.0.0.1:8081"},
 				{Name: "app2", UUID: uuid2, Boot: boot2, Address: "127.0.0.1:8082"},
@@ -83,12 +83,12 @@ func examples() map[string]any {
 			Monitors: []MonitorView{{Name: "m1", Address: "127.0.0.1:8080", Leader: true, Reachable: true}},
 			Groups: []GroupView{{
 				Group: 1, Epoch: 3, Version: 57, Primary: "app1", Serving: true,
-				InSync: []string{"app1", "app2"}, Leaving: []string{"app2"}, Members: []string{"app1", "app2", "app3"},
+				InSync: []string{"app1", "app2"}, Leaving: []string{"app2"}, Members: []string{"app1", "app2", "app3"}, Spares: []string{"app4"},
 				Failover: FailoverView{Possible: true, Candidate: "app2", Reason: "app2 is in sync"},
 			}},
 			Nodes: []NodeView{{
 				Name: "app2", UUID: uuid2, Boot: boot2, Address: "127.0.0.1:8082",
-				State: protocol.StateCatchingUp, Maintenance: true,
+				State: protocol.StateCatchingUp, Maintenance: true, Removed: true,
 				Groups: []NodeGroupView{{
 					Group: 1, Role: protocol.RoleStandby, State: protocol.StateCatchingUp,
 					Position: protocol.Position{Epoch: 3, Seq: 1000}, LagRecords: 42, CopiesBehindMS: 7,
@@ -112,7 +112,18 @@ func examples() map[string]any {
 			TimelineMS: map[string]float64{"committed": 4.5, "serving": 9},
 		},
 		"maintenance": Maintenance{Node: "app2", On: true},
-		"freeze":      Freeze{Node: "app2", For: protocol.Duration(5 * time.Second)},
+		"removed":     Removed{Node: "app2", Why: "it is forgotten when it is stopped"},
+		"peer": Peer{
+			Name: "app2", UUID: uuid2, Address: "127.0.0.1:8082", Sees: SeesDown, AgeMS: 1400, Why: "connection refused",
+			State: protocol.StateStandby, Role: protocol.RoleStandby, Epoch: 3, At: protocol.Position{Epoch: 3, Seq: 1000}, LagRecords: 42,
+		},
+		"freeze": Freeze{Node: "app2", For: protocol.Duration(5 * time.Second)},
+		"monitor_self": MonitorSelf{
+			V: Format, Name: "m2", ID: "m2-3d4e5f60718293a4b5c6d7e8f90a1b2c", Address: "127.0.0.1:8090", Born: true,
+			Peers: []string{"m1", "m2", "m3"}, Cluster: "c-7f3a", Leader: "m1", Term: 4, Hears: map[string]int64{"app1": 41},
+		},
+		"monitor_order": MonitorOrder{Name: "m4", Address: "127.0.0.1:8110"},
+		"monitors":      Monitors{Monitors: []MonitorView{{Name: "m1", Address: "127.0.0.1:8080", Leader: true, Reachable: true}}},
 		"page": Page{
 			Items: []Item{
 				{Key: "name", Value: &text, ETag: `"3.1042"`},

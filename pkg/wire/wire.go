@@ -65,6 +65,8 @@ type Heartbeat struct {
 	Disk     Disk              `json:"disk"`
 	Groups   []GroupStatus     `json:"groups"`
 	Sees     map[string]string `json:"sees,omitempty"` // NAME: up or down
+	// SeenMS gives, of each node that it has heard, how long ago that was.
+	SeenMS map[string]int64 `json:"seen_ms,omitempty"`
 }
 
 // Disk is the condition of a node's disk.
@@ -111,7 +113,10 @@ type NodeInfo struct {
 // Assignment is the registry's word to a node: the answer to a heartbeat, and
 // pushed at once when a record changes.
 type Assignment struct {
-	V        int                    `json:"v"`
+	V int `json:"v"`
+	// Leads tells that the monitor decides: another passes on what it knows, which
+	// may be a moment old.
+	Leads    bool                   `json:"leads,omitempty"`
 	Cluster  string                 `json:"cluster"`
 	Groups   []protocol.GroupRecord `json:"groups"`
 	Nodes    []NodeInfo             `json:"nodes"`
@@ -161,6 +166,7 @@ type GroupView struct {
 	InSync   []string         `json:"in_sync"`
 	Leaving  []string         `json:"leaving,omitempty"`
 	Members  []string         `json:"members"`
+	Spares   []string         `json:"spares"` // who could take the place of a member
 	Failover FailoverView     `json:"failover"`
 }
 
@@ -179,6 +185,7 @@ type NodeView struct {
 	Address        string            `json:"address"`
 	State          protocol.State    `json:"state"`
 	Maintenance    bool              `json:"maintenance"`
+	Removed        bool              `json:"removed,omitempty"` // it leaves the cluster for good
 	Groups         []NodeGroupView   `json:"groups"`
 	HeartbeatAgeMS int64             `json:"heartbeat_age_ms"` // -1: not heard yet
 	ClockSkewMS    int64             `json:"clock_skew_ms"`

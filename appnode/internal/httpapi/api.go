@@ -9,6 +9,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -39,6 +40,8 @@ type Replica interface {
 	Watch(ctx context.Context, since protocol.Position, prefix string) (Watcher, error)
 	// Status returns the node's word on itself and never blocks.
 	Status() wire.Heartbeat
+	// Peers returns what the node sees of the others.
+	Peers() []wire.Peer
 	// PrimaryAddress returns the host:port of the primary, "" if none is known.
 	PrimaryAddress() string
 }
@@ -57,9 +60,35 @@ type Options struct {
 	Log     zerolog.Logger
 }
 
-// New returns the router of a node's HTTP interface. The daemon adds the
-// internal paths to it.
-func New(o Options) *chi.Mux {
+// API is a node's HTTP interface.
+type API struct {
+	// Router has all of it. The daemon adds the internal paths.
+	Router *chi.Mux
+	api    *api
+}
+
+// ServeHTTP implements [http.Handler]. Requests for one key, nearly all that
+// come, do not pass through the router, which would take longer than answering
+// them.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawPath == "" && strings.HasPrefix(r.URL.Path, keyPath) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			a.api.getKey(w, r)
+			return
+		case http.MethodPut:
+			a.api.putKey(w, r)
+			return
+		case http.MethodDelete:
+			a.api.deleteKey(w, r)
+			return
+		}
+	}
+	a.Router.ServeHTTP(w, r)
+}
+
+// New returns a node's HTTP interface.
+func New(o Options) *API {
 	a := &api{
 		Options: o,
 		router:  chi.NewRouter(),
@@ -70,7 +99,7 @@ func New(o Options) *chi.Mux {
 	a.router.MethodNotAllowed(a.methodNotAllowed)
 	a.routeClient()
 	a.routeHealth()
-	return a.router
+	return &API{Router: a.router, api: a}
 }
 
 // api serves the interface.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +27,7 @@ type fakeReplica struct {
 	writeErr  error
 	primary   string
 	heartbeat wire.Heartbeat
+	peers     []wire.Peer
 	feed      fakeFeed
 }
 
@@ -84,7 +84,7 @@ func set(key, value string) store.Op { return store.Op{Key: key, Value: []byte(v
 type node struct {
 	*fakeReplica
 	t      *testing.T
-	router *chi.Mux
+	router http.Handler
 	killed bool
 	alive  error
 	opts   Options
@@ -151,3 +151,5 @@ func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code proble
 	require.Equal(t, code, err.Code)
 	require.ErrorContains(t, err, sentence)
 }
+
+func (f *fakeReplica) Peers() []wire.Peer { return f.peers }

@@ -78,6 +78,7 @@ func TestLivez(t *testing.T) {
 
 func TestHeartbeatAndStatus(t *testing.T) {
 	n := newNode(t)
+	n.peers = []wire.Peer{{Name: "app2", Sees: wire.SeesUp, AgeMS: 40}}
 	var got wire.Heartbeat
 	w := n.do("GET", wire.PathProbe, "")
 	require.Equal(t, http.StatusOK, w.Code)
@@ -86,13 +87,15 @@ func TestHeartbeatAndStatus(t *testing.T) {
 	for _, path := range []string{"/", "/status"} {
 		var body struct {
 			wire.Heartbeat
-			Primary string `json:"primary_address"`
+			Primary string      `json:"primary_address"`
+			Peers   []wire.Peer `json:"peers"`
 		}
 		w := n.do("GET", path, "")
 		require.Equal(t, http.StatusOK, w.Code)
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))
 		require.Equal(t, n.heartbeat, body.Heartbeat)
 		require.Equal(t, "10.0.0.1:8081", body.Primary)
+		require.Equal(t, n.peers, body.Peers)
 	}
 }
 

@@ -9,15 +9,16 @@ import (
 	"understudy.example/pkg/wire"
 )
 
-// self is the answer of GET /status: what the node tells its monitors, and
-// where it sends writes.
+// self is the answer of GET /status: what the node tells its monitors, where it
+// sends writes, and what it sees of the others.
 type self struct {
 	wire.Heartbeat
-	PrimaryAddress string `json:"primary_address"`
+	PrimaryAddress string      `json:"primary_address"`
+	Peers          []wire.Peer `json:"peers"`
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
-	text, err := json.MarshalIndent(self{a.Replica.Status(), a.Replica.PrimaryAddress()}, "", "  ")
+	text, err := json.MarshalIndent(self{a.Replica.Status(), a.Replica.PrimaryAddress(), a.Replica.Peers()}, "", "  ")
 	if err != nil {
 		a.fail(w, r, err)
 		return

@@ -75,7 +75,8 @@ func TestCutAtEveryByteOpensAtTheLastWholeRecord(t *testing.T) {
 			fs := holding(t, damaged)
 			j, opened, err := Open(options(fs))
 			require.NoError(t, err)
-			if k < segmentHeaderSize {
+			// A checksum may end in zeros: then there is nothing to be seen of it.
+			if header := damaged[last][:min(segmentHeaderSize, len(damaged[last]))]; !bytes.Equal(header, all[last][:segmentHeaderSize]) {
 				require.NotEmpty(t, opened.Corrupt, "%s at %d", how, k)
 				require.Equal(t, damaged, files(t, fs), "nothing is changed")
 				continue

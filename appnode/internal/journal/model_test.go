@@ -57,6 +57,9 @@ func TestAgainstAModel(t *testing.T) {
 			}
 			check(t, j, state, state, false)
 			require.LessOrEqual(t, j.First(), max(1, state.keep))
+			if len(state.epochs) == 0 {
+				continue
+			}
 			p := state.at(1 + protocol.Seq(rng.IntN(len(state.epochs))))
 			e, ok := j.EpochAt(p.Seq)
 			require.True(t, ok)

@@ -76,6 +76,7 @@ func TestAFailedSnapshotLeavesTheOldOne(t *testing.T) {
 	p := j.Last()
 	require.NoError(t, j.WriteSnapshot(meta(p), writeState(p)))
 	write(t, j, 1, 5)
+	<-j.next.done
 	oops := errors.New("oops")
 	require.ErrorIs(t, j.WriteSnapshot(meta(j.Last()), func(w io.Writer) error {
 		_, err := w.Write([]byte("half"))
@@ -148,6 +149,7 @@ func TestASnapshotThatIsNotWholeChangesNothing(t *testing.T) {
 	fs := disk.NewMem()
 	j, _ := reopen(t, fs)
 	write(t, j, 1, 3)
+	<-j.next.done
 	unchanged := func() {
 		require.NoError(t, j.Err())
 		require.Equal(t, []protocol.Epoch{1, 1, 1}, epochs(t, j, 1000))

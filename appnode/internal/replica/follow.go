@@ -31,6 +31,7 @@ func (r *Replica) beginFollow(ctx context.Context, primary protocol.UUID) {
 	epoch := r.core.Accepted()
 	r.mu.Unlock()
 	r.log.Info().Str("primary", r.opts.NameOf(primary)).Uint64("epoch", uint64(epoch)).Msg("following the primary")
+	r.heard.Store(0) // what was heard was another primary
 	r.startRole(ctx, func(ctx context.Context) { r.follow(ctx, primary) })
 }
 
@@ -46,6 +47,10 @@ func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 	said := ""
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		lasted, err := r.followOnce(ctx, primary)
+		if errors.Is(err, protocol.ErrHistoryLost) {
+			r.die(err) // the node begins anew, with what it has set aside
+			return
+		}
 		if lasted >= steadyAfter {
 			attempt, said = 0, ""
 		}
@@ -271,6 +276,7 @@ func (r *Replica) read(s *incoming, in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
+		r.heard.Store(int64(time.Since(r.began)))
 		// What a confirm or a record may do is decided by the epoch that is
 		// accepted now, after it was read.
 		r.mu.Lock()

@@ -12,8 +12,7 @@ import (
 )
 
 // mutants lists what the shell around the core has to do at the right moment. The
-// tests of this package must find every rule that is taken out; where it takes
-// whole clusters in trouble to show, chaos must.
+// tests of this package must find every rule that is taken out.
 func mutants() []mutant.Mutant {
 	return []mutant.Mutant{
 		// Writes.
@@ -55,6 +54,25 @@ func mutants() []mutant.Mutant {
 			"q := r.asking.next\n", "q := r.asking.next\n\tif r.asking.flying != nil {\n\t\tq = r.asking.flying\n\t}\n"),
 		mutant.One("an answer belongs to its question", "question.go",
 			" || q.number != binary.LittleEndian.Uint64(payload) {", " {"),
+		// Requests that come again.
+		{Rule: "an id is looked up on the newest state", Edits: []mutant.Edit{
+			{File: "judge.go", Old: "v := l.tail.JudgeOnce(w.req, now)", New: "v := l.tail.JudgeOnce(w.req, now)\n\t\tif v.Repeated && v.Position.Seq > commit {\n\t\t\teffects, err := l.tail.Judge(w.req)\n\t\t\tv = store.Verdict{Effects: effects, Err: err, Recorded: len(effects) > 0}\n\t\t}"},
+			{File: "judge.go", Old: "id = store.AppendAnswered(id[:0], w.req, v.Status)", New: "if id = store.AppendAnswered(id[:0], w.req, v.Status); v.Status == 0 {\n\t\t\t\tid = nil\n\t\t\t}"},
+		}},
+		mutant.One("a refusal of a request with an id is recorded", "judge.go",
+			"if v.Recorded {", "if v.Recorded && v.Err == nil {"),
+		mutant.One("a repeat is answered when the first is committed, and confirmed", "judge.go",
+			"if v.Repeated {\n", "if v.Repeated {\n\t\t\tw.done <- result{err: v.Err, outcome: store.Outcome{View: r.view.Load(), Position: v.Position, Repeated: true}}\n\t\t\tcontinue\n\t\t}\n\t\tif v.Repeated {\n"),
+		mutant.One("a repeat of what may yet be committed is not told to be refused", "answer.go",
+			"if j.applied && (appended || j.repeated) {", "if j.applied && appended {"),
+		mutant.One("a standby remembers the answers", "publish.go",
+			"return m.ApplyBatch(rec.Position(), rec.RequestID, rec.Payload)", "return m.ApplyBatch(rec.Position(), nil, rec.Payload)"),
+		mutant.One("a record has the answer", "judge.go",
+			"RequestID: id, Payload: payload})", "Payload: payload})"),
+		{Rule: "a sealed primary judges nothing", Edits: []mutant.Edit{
+			{File: "seal.go", Old: "if q == nil || q.asked {\n\t\treturn r.core.Sealed()", New: "if q == nil || q.asked {\n\t\treturn false"},
+			{File: "seal.go", Old: "r.kick()\n\treturn r.core.Sealed()", New: "r.kick()\n\treturn false"},
+		}},
 		// Streams.
 		mutant.One("the answer to a handshake belongs to its connection", "follow.go",
 			"return id, w, r.core.Welcomed(id, h.Epoch, w.Part)", "_ = r.core.Welcomed(id, h.Epoch, w.Part)\n\treturn id, w, nil"),

@@ -23,6 +23,9 @@ func (r *Replica) Read(ctx context.Context, level store.Level, at protocol.Posit
 		if !r.await(ctx, at.Seq, time.Duration(r.hold.Load())) {
 			return nil, retryLater(problem.Overloaded, "%s has not reached position %s yet", r.opts.Name, at)
 		}
+		if err := r.checkHistory(at); err != nil {
+			return nil, err
+		}
 	case store.Stale:
 	}
 	return r.view.Load(), nil
@@ -58,4 +61,12 @@ func (r *Replica) await(ctx context.Context, seq protocol.Seq, limit time.Durati
 		}
 	}
 	return false
+}
+
+// checkHistory refuses a position of a branch that an override has cut off.
+func (r *Replica) checkHistory(at protocol.Position) error {
+	if epoch, ok := r.opts.Journal.EpochAt(at.Seq); at.Seq > 0 && (!ok || epoch != at.Epoch) {
+		return r.lost(at)
+	}
+	return nil
 }

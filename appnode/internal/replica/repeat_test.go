@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"understudy.example/appnode/internal/store"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/requestid"
@@ -296,4 +297,15 @@ func TestRepeatOnTooFewCopies(t *testing.T) {
 		require.True(t, again.Repeated)
 		require.Equal(t, 2, again.Copies)
 	})
+}
+
+// A batch that is judged and not appended, because the reign has ended meanwhile:
+// what is new in it is certainly not applied, but the first copy of a repeat may
+// be.
+func TestRepeatInABatchThatIsNotAppended(t *testing.T) {
+	fresh, again := &write{req: &store.Request{}, done: make(chan result, 1)}, &write{req: &store.Request{}, done: make(chan result, 1)}
+	b := &batch{writes: []judged{{w: fresh, applied: true}, {w: again, applied: true, repeated: true}}}
+	b.fail(problem.Errorf(problem.NotPrimary, "the reign is over"))
+	require.Equal(t, problem.NotPrimary, problem.CodeOf((<-fresh.done).err))
+	require.Equal(t, problem.OutcomeUnknown, problem.CodeOf((<-again.done).err))
 }

@@ -117,6 +117,10 @@ type Replica struct {
 	connID protocol.ConnID
 	closed bool
 
+	// heard is when the primary last said anything on the stream of this standby,
+	// in nanoseconds since began; 0: nothing yet.
+	heard atomic.Int64
+
 	role roleWork // owned by the control loop
 
 	// snapshotAt is the journal volume at the last snapshot, written how much

@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"understudy.example/appnode/internal/journal"
@@ -35,6 +36,9 @@ func (r *Replica) send(c *peerConn) {
 			case <-c.done:
 				return
 			case <-c.wake:
+				// Whoever is about to write or to read goes first: one frame then
+				// serves them all. Where nobody is, this takes no time.
+				runtime.Gosched()
 			}
 			continue
 		}

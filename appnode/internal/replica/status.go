@@ -26,6 +26,19 @@ func (r *Replica) Status() wire.GroupStatus {
 	return s
 }
 
+// PrimaryHeard returns when the primary of the newest record last said anything on
+// this standby's stream; the zero time if it did not.
+func (r *Replica) PrimaryHeard() (primary protocol.UUID, at time.Time) {
+	heard := r.heard.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.core.GroupRecord()
+	if heard == 0 || rec.Epoch == 0 || rec.Primary.UUID == r.opts.Me.UUID {
+		return rec.Primary.UUID, time.Time{}
+	}
+	return rec.Primary.UUID, r.began.Add(time.Duration(heard))
+}
+
 // Full tells whether the disk had no room for the last batch.
 func (r *Replica) Full() bool { return r.full.Load() }
 

@@ -214,6 +214,22 @@ func TestFullTables(t *testing.T) {
 	require.Equal(t, MaxSessions, m.ids.sessionCount())
 }
 
+// What is answered later at one map is not known to another that was made of it.
+func TestSharedSessionsChangeApart(t *testing.T) {
+	m := NewMap()
+	apply(t, m, set("a", "0"))
+	for n := uint64(1); n <= 3; n++ {
+		carry(t, m, put(t, "a", "1", Cond{}).Named(serial(n, 1), 1), 1)
+	}
+	before := m.Clone()
+	carry(t, m, put(t, "a", "1", Cond{}).Named(serial(4, 1), 1), 1)
+	carry(t, m, put(t, "a", "1", Cond{}).Named(serial(5, 3), 1), 1)
+	require.False(t, before.JudgeOnce(put(t, "a", "1", Cond{}).Named(serial(4, 1), 1), 1).Repeated)
+	require.True(t, before.JudgeOnce(put(t, "a", "1", Cond{}).Named(serial(1, 1), 1), 1).Repeated)
+	require.True(t, m.JudgeOnce(put(t, "a", "1", Cond{}).Named(serial(4, 1), 1), 1).Repeated)
+	require.Equal(t, problem.SessionExpired, problem.CodeOf(m.JudgeOnce(put(t, "a", "1", Cond{}).Named(serial(1, 1), 1), 1).Err))
+}
+
 func FuzzParseAnswered(f *testing.F) {
 	f.Add(AppendAnswered(nil, put(f, "a", "", Cond{}).Named(serial(7, 5), 1), http.StatusOK))
 	f.Add(AppendAnswered(nil, put(f, "a", "", Cond{}).Named(requestid.ID{Key: "k"}, 1), http.StatusOK))

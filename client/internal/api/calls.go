@@ -100,6 +100,15 @@ func (c *Client) SetMaintenance(ctx context.Context, node string, on bool) (wire
 	return order[wire.Maintenance](ctx, c, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/maintenance", wire.Maintenance{On: on})
 }
 
+// Remove has the named node leave the cluster for good.
+func (c *Client) Remove(ctx context.Context, node string) (wire.Removed, error) {
+	answer, err := c.Do(ctx, Request{Method: http.MethodDelete, Path: "/v1/nodes/" + url.PathEscape(node)})
+	if err != nil {
+		return wire.Removed{}, err
+	}
+	return decode[wire.Removed](answer)
+}
+
 // Configure changes the settings that are named, and returns all.
 func (c *Client) Configure(ctx context.Context, settings map[string]any) (protocol.Settings, error) {
 	return order[protocol.Settings](ctx, c, http.MethodPatch, "/v1/config", settings)

@@ -50,6 +50,8 @@ func (a action) run(ctx context.Context) error {
 		return a.changePrimary(ctx, a.api.Failover)
 	case "maintenance":
 		return a.maintenance(ctx)
+	case "remove":
+		return a.remove(ctx)
 	case "pause":
 		return a.pause(ctx, true)
 	case "resume":

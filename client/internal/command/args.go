@@ -46,6 +46,8 @@ const usage = `client asks a cluster through its monitors. It takes one action:
                        -to NAME -force -reason TEXT one that may not: what it
                        lacks is lost (-primary-is-stopped: you made sure)
   -maintenance N=on    take node N out of the in-sync sets; N=off ends that
+  -remove N            remove node N from the cluster for good: a spare takes its
+                       place; stop N afterwards
   -pause, -resume      stop automatic failover, and start it again
   -freeze NAME         have that node's process stand still, -for 5s
   -kill-primary        end the primary's process as a crash would, and tell who
@@ -93,6 +95,7 @@ var actionFlags = []struct {
 	{"switchover", ""},
 	{"failover", ""},
 	{"maintenance", "NAME=on|off"},
+	{"remove", "NAME"},
 	{"pause", ""},
 	{"resume", ""},
 	{"freeze", "NAME"},
@@ -180,7 +183,7 @@ func (in *invocation) checkOperand() error {
 		if in.file == "" {
 			return errors.New("-update needs a file of key=value lines: write -update -file FILE")
 		}
-	case "get-state", "kill", "freeze":
+	case "get-state", "kill", "freeze", "remove":
 		if in.operand == "" {
 			return fmt.Errorf("-%s needs the name of a node; -status lists them", in.action)
 		}

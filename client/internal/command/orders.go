@@ -38,6 +38,14 @@ func (a action) maintenance(ctx context.Context) error {
 	return a.say(set, text)
 }
 
+func (a action) remove(ctx context.Context) error {
+	removed, err := a.api.Remove(ctx, a.in.operand)
+	if err != nil {
+		return err
+	}
+	return a.say(removed, removed.Node+" is removed: "+removed.Why)
+}
+
 func (a action) pause(ctx context.Context, on bool) error {
 	settings, err := a.api.Configure(ctx, map[string]any{"paused": on})
 	if err != nil {

@@ -19,6 +19,7 @@ func TestOrders(t *testing.T) {
 	f.on("PUT /v1/nodes/app2/maintenance", wire.Maintenance{Node: "app2", On: true})
 	f.on("PATCH /v1/config", protocol.Settings{Paused: true})
 	f.on("POST /v1/nodes/app2/freeze", wire.Freeze{Node: "app2", For: protocol.Duration(2 * time.Second)})
+	f.on("DELETE /v1/nodes/app3", wire.Removed{Node: "app3", Why: "app4 takes its place"})
 	for _, c := range []struct {
 		args []string
 		sent string
@@ -32,6 +33,7 @@ func TestOrders(t *testing.T) {
 			"app2 took over from app1 in epoch 4 (override)\nlost: at least 2 records\n",
 		},
 		{[]string{"-maintenance", "app2=on"}, `PUT /v1/nodes/app2/maintenance {"on":true}`, "app2 is in maintenance: it holds no copy that counts until -maintenance app2=off\n"},
+		{[]string{"-remove", "app3"}, "DELETE /v1/nodes/app3", "app3 is removed: app4 takes its place\n"},
 		{[]string{"-pause"}, `PATCH /v1/config {"paused":true}`, "automatic failover is paused: nobody takes over from a dead primary until -resume\n"},
 		{[]string{"-freeze", "app2", "-for", "2s"}, `POST /v1/nodes/app2/freeze {"for":"2s"}`, "app2 stands still for 2s\n"},
 	} {

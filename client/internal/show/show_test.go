@@ -70,6 +70,22 @@ func TestStatusOfARefusedFailover(t *testing.T) {
 	require.Equal(t, "not possible: no reason given", Failover(wire.FailoverView{}))
 }
 
+func TestStatusTellsWhereViewsDiffer(t *testing.T) {
+	c := sample()
+	c.Nodes[0].Sees = map[string]string{"app2": wire.SeesDown, "app3": wire.SeesUp}
+	c.Nodes[1].Removed = true
+	c.Nodes[2].State = protocol.StateUnreachable
+	var out strings.Builder
+	require.NoError(t, Status(&out, c))
+	require.Contains(t, out.String(), "catching-up (maintenance) (removed)")
+	require.Contains(t, out.String(), `
+VIEWS THAT DIFFER
+app1 does not reach app2, and the monitor does
+app1 reaches app3, and the monitor does not
+
+MONITOR`)
+}
+
 func TestHistory(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
 	var out strings.Builder

@@ -17,7 +17,7 @@ func Status(w io.Writer, c wire.Cluster) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(io.Writer, wire.Cluster) error{groups, nodes, monitors} {
+	for _, part := range []func(io.Writer, wire.Cluster) error{groups, nodes, differences, monitors} {
 		if err := part(w, c); err != nil {
 			return err
 		}
@@ -52,11 +52,35 @@ func nodes(w io.Writer, c wire.Cluster) error {
 		if n.Maintenance {
 			state += " (maintenance)"
 		}
+		if n.Removed {
+			state += " (removed)"
+		}
 		if len(n.Groups) == 0 {
 			t.row(n.Name, "", "", state, "", "", heartbeatAge(n.HeartbeatAgeMS), n.Address)
 		}
 		for _, g := range n.Groups {
 			t.row(n.Name, num(g.Group), string(g.Role), state, g.Position.String(), lag(g), heartbeatAge(n.HeartbeatAgeMS), n.Address)
+		}
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// differences tells which node sees another one otherwise than the monitor does.
+func differences(w io.Writer, c wire.Cluster) error {
+	different := c.Differences()
+	if len(different) == 0 {
+		return nil
+	}
+	t := newTable(w, "VIEWS THAT DIFFER")
+	for _, d := range different {
+		if d.Sees == wire.SeesUp {
+			t.row(fmt.Sprintf("%s reaches %s, and the monitor does not", d.By, d.Of))
+		} else {
+			t.row(fmt.Sprintf("%s does not reach %s, and the monitor does", d.By, d.Of))
 		}
 	}
 	if err := t.end(); err != nil {

@@ -3,9 +3,11 @@ package bubble
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +23,12 @@ const runsVariable = "UNDERSTUDY_CHAOS_RUNS"
 // what is left when it is over: nothing that was acknowledged is lost, nothing
 // that was refused is there, and the cluster is whole again.
 func TestChaos(t *testing.T) {
+	forSeeds(t, func(t *testing.T, seed uint64, o clusterOptions) {
+		inBubble(t, o, func(t *testing.T, c *cluster) { newChaos(c, seed).run(15 * time.Second) })
+	})
+}
+
+func forSeeds(t *testing.T, try func(t *testing.T, seed uint64, o clusterOptions)) {
 	runs := 2
 	if n, err := strconv.Atoi(os.Getenv(runsVariable)); err == nil {
 		runs = n
@@ -31,7 +39,7 @@ func TestChaos(t *testing.T) {
 			if seed%2 == 1 {
 				o = three()
 			}
-			inBubble(t, o, func(t *testing.T, c *cluster) { newChaos(c, seed).run(15 * time.Second) })
+			try(t, seed, o)
 		})
 	}
 }
@@ -43,6 +51,7 @@ type chaos struct {
 	// victim is the one node whose disk may be lost, once: two lost disks may
 	// hold the only copies.
 	victim string
+	orders sync.WaitGroup
 }
 
 func newChaos(c *cluster, seed uint64) *chaos {
@@ -68,7 +77,7 @@ func (x *chaos) anyNode() string { return x.names()[x.rng.IntN(len(x.names()))] 
 func (x *chaos) harm() {
 	name := x.anyNode()
 	running := x.nodes[name].running()
-	switch x.rng.IntN(12) {
+	switch x.rng.IntN(14) {
 	case 0:
 		if running {
 			x.crash(name)
@@ -98,7 +107,9 @@ func (x *chaos) harm() {
 		for _, name := range x.names() {
 			x.revive(name)
 		}
-	case 11: // let it be
+	case 11, 12:
+		x.operate()
+	case 13: // let it be
 	}
 }
 
@@ -135,7 +146,7 @@ func (x *chaos) harmLink() {
 
 func (x *chaos) harmMonitor() {
 	switch {
-	case !x.monitor.running():
+	case !x.monitors[monitorName].running():
 		x.story.note("the monitor starts")
 		x.startMonitor()
 	default:
@@ -143,10 +154,29 @@ func (x *chaos) harmMonitor() {
 	}
 }
 
+// operate gives an order, whatever becomes of it.
+func (x *chaos) operate() {
+	method, path, body := x.anyOrder()
+	x.orders.Go(func() { x.order(method, path, body) })
+}
+
+func (x *chaos) anyOrder() (method, path, body string) {
+	on := x.rng.IntN(3) == 0 // more often off: what is out does not matter any more
+	switch x.rng.IntN(4) {
+	case 0:
+		return http.MethodPatch, "/v1/config", fmt.Sprintf(`{"paused":%t}`, on)
+	case 1:
+		return http.MethodPut, "/v1/nodes/" + x.anyNode() + "/maintenance", fmt.Sprintf(`{"on":%t}`, on)
+	case 2:
+		return http.MethodPost, "/v1/failover", fmt.Sprintf(`{"to":%q}`, x.anyNode())
+	}
+	return http.MethodPost, "/v1/switchover", fmt.Sprintf(`{"to":%q}`, x.anyNode())
+}
+
 // loseDisk gives the victim an empty disk, if another replica is in sync while
 // it is dead: then nobody can have acknowledged anything that is only there.
 func (x *chaos) loseDisk() {
-	if x.victim == "" || !x.monitor.running() {
+	if x.victim == "" || !x.monitors[monitorName].running() {
 		return
 	}
 	if x.nodes[x.victim].running() {
@@ -163,10 +193,24 @@ func (x *chaos) loseDisk() {
 func (x *chaos) mend() {
 	x.story.note("the harm is over")
 	x.net.HealAll()
-	if !x.monitor.running() {
+	if !x.monitors[monitorName].running() {
 		x.startMonitor()
 	}
 	for _, name := range x.names() {
 		x.revive(name)
 	}
+	x.orders.Wait()
+	x.endOrders()
+}
+
+// endOrders ends whatever operators have begun.
+func (c *cluster) endOrders() {
+	c.eventually("orders are taken", func() bool {
+		paused := c.order(http.MethodPatch, "/v1/config", `{"paused":false}`)
+		ok := paused.code() == ""
+		for _, name := range c.names() {
+			ok = ok && c.order(http.MethodPut, "/v1/nodes/"+name+"/maintenance", `{"on":false}`).code() == ""
+		}
+		return ok
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,13 @@ import (
 )
 
 // client sends the tests' own requests from a host of its own.
-type client struct{ http *http.Client }
+type client struct {
+	http     *http.Client
+	monitors []string // addresses
+}
 
 func newClient(n *memnet.Net) *client {
-	return &client{&http.Client{
+	return &client{http: &http.Client{
 		Transport:     &http.Transport{DialContext: n.Host(clientHost).Dial, DisableCompression: true, MaxIdleConnsPerHost: 64},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -107,11 +111,22 @@ func (a answer) failure() error {
 	return problem.Parse(a.status, a.header, a.body)
 }
 
-// cluster asks the monitor for the cluster; the zero value if it does not
-// answer.
+// cluster asks the monitors for the cluster, until one names itself the leader; the
+// zero value if none does.
 func (c *client) cluster() wire.Cluster {
 	var out wire.Cluster
-	if a := c.sendWithin(100*time.Millisecond, http.MethodGet, monitorAddress+"/v1/cluster", ""); a.code() == "" {
+	for _, at := range c.monitors {
+		if out = c.clusterAt(at); len(c.monitors) == 1 || slices.ContainsFunc(out.Monitors, func(m wire.MonitorView) bool { return m.Leader && m.Address == at }) {
+			return out
+		}
+	}
+	return wire.Cluster{}
+}
+
+// clusterAt asks one monitor for the cluster; the zero value if it does not answer.
+func (c *client) clusterAt(at string) wire.Cluster {
+	var out wire.Cluster
+	if a := c.sendWithin(100*time.Millisecond, http.MethodGet, at+"/v1/cluster", ""); a.code() == "" {
 		_ = json.Unmarshal(a.body, &out) // the zero value is an answer as well
 	}
 	return out

@@ -3,7 +3,6 @@ package bubble
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	appnode "understudy.example/appnode/server"
-	monitor "understudy.example/monitor/server"
 	"understudy.example/pkg/daemon"
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/memnet"
@@ -35,14 +33,16 @@ type cluster struct {
 	dir   string // of the monitor
 	opts  clusterOptions
 
-	monitor *process
-	nodes   map[string]*node
-	http    *client
-	ledger  *ledger
+	monitors map[string]*process
+	via      string // the address of the monitor that loads go through
+	nodes    map[string]*node
+	http     *client
+	ledger   *ledger
 }
 
 type clusterOptions struct {
 	nodes    int
+	monitors int // 0: one
 	settings func(*protocol.Settings)
 	node     func(name string, o *appnode.Options)
 	network  func(name string, n daemon.Network) daemon.Network
@@ -68,7 +68,9 @@ func inBubble(t *testing.T, o clusterOptions, scenario func(t *testing.T, c *clu
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, dir, o)
-		c.startMonitor()
+		for _, name := range c.monitorNames() {
+			c.startMonitorOf(name)
+		}
 		for _, name := range c.names() {
 			c.start(name)
 		}
@@ -83,10 +85,11 @@ func three() clusterOptions { return clusterOptions{nodes: 3} }
 func newCluster(t *testing.T, dir string, o clusterOptions) *cluster {
 	c := &cluster{
 		t: t, seed: 1, dir: dir, opts: o, story: &story{},
-		nodes: map[string]*node{}, ledger: newLedger(t),
+		nodes: map[string]*node{}, ledger: newLedger(t), monitors: map[string]*process{}, via: monitorAddress,
 	}
 	c.net = memnet.New(c.seed)
 	c.http = newClient(c.net)
+	c.http.monitors = c.monitorAddresses()
 	for i := range o.nodes {
 		mem := disk.NewMem()
 		c.nodes[fmt.Sprintf("app%d", i+1)] = &node{mem: mem, disk: disk.NewFaulty(mem)}
@@ -103,8 +106,10 @@ func (c *cluster) stop() {
 	for _, name := range c.names() {
 		c.net.Unfreeze(name)
 	}
-	c.net.Unfreeze(monitorName)
-	c.stopMonitor()
+	for _, name := range c.monitorNames() {
+		c.net.Unfreeze(name)
+		c.stopMonitorOf(name)
+	}
 	for _, name := range c.names() {
 		c.stopNode(name)
 	}
@@ -159,31 +164,10 @@ func (p *process) end() error {
 	return p.err
 }
 
-func (c *cluster) startMonitor() {
-	o := monitor.DefaultOptions()
-	o.Name, o.Listen, o.Insecure = monitorName, monitorAddress, true
-	o.Data = filepath.Join(c.dir, monitorName)
-	o.Settings.WantCopies = len(c.nodes)
-	if c.opts.settings != nil {
-		c.opts.settings(&o.Settings)
-	}
-	o.Network, o.Log = c.network(monitorName), c.story.logger()
-	c.monitor = run(func(ctx context.Context) error { return monitor.Run(ctx, o) })
-}
-
-func (c *cluster) stopMonitor() {
-	if c.monitor.running() {
-		require.NoError(c.t, c.monitor.end())
-	}
-	c.net.Crash(monitorName) // the name is free for the next process
-}
+func (c *cluster) startMonitor() { c.startMonitorOf(monitorName) }
 
 // crashMonitor ends the monitor without a word.
-func (c *cluster) crashMonitor() {
-	c.story.note("the monitor crashes")
-	c.net.Crash(monitorName)
-	_ = c.monitor.end() // how a crash ends does not matter
-}
+func (c *cluster) crashMonitor() { c.crashMonitorOf(monitorName) }
 
 func address(name string) string { return name + ":8081" }
 
@@ -192,7 +176,7 @@ func (c *cluster) start(name string) {
 	o := appnode.DefaultOptions()
 	o.Name, o.Listen, o.Insecure = name, address(name), true
 	o.Data, o.Files = "/data/"+name, n.disk
-	o.Monitors = []string{monitorAddress}
+	o.Monitors = c.monitorAddresses()
 	o.SegmentBytes, o.SnapshotBytes = segmentBytes, 4*segmentBytes
 	o.Network, o.Log = c.network(name), c.story.logger()
 	if c.opts.node != nil {

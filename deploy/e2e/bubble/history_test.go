@@ -26,12 +26,10 @@ func (c *cluster) share(at, value string, turn int) {
 	key := fmt.Sprint(sharedPrefix, turn%sharedKeys)
 	if turn%2 == 0 {
 		call := c.ledger.shared.Begin(history.Operation{Kind: history.Write, Key: key, Value: value})
-		a := c.http.sendWithin(sharedWait, http.MethodPut, monitorAddress+"/v1/kv/"+key, value)
-		switch code := a.code(); code {
-		case "":
+		a := c.http.sendWithin(sharedWait, http.MethodPut, c.via+"/v1/kv/"+key, value)
+		if code := a.code(); code == "" {
 			call.Done()
-		case problem.OutcomeUnknown, noAnswer:
-		default:
+		} else if code != problem.OutcomeUnknown && code != noAnswer {
 			call.Withdrawn()
 		}
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,12 +69,17 @@ func (l *ledger) judge(state map[string]string) {
 		require.NotContains(l.t, state, key, "a write that was answered %s was applied", code)
 	}
 	for key, value := range state {
-		if strings.HasPrefix(key, sharedPrefix) || l.done[key] == value || l.unknown[key] == value {
+		if judgedElsewhere(key) || l.done[key] == value || l.unknown[key] == value {
 			continue
 		}
 		require.Fail(l.t, "the state holds what nobody wrote", "%s=%s", key, value)
 	}
 	l.judgeShared(state)
+}
+
+// judgedElsewhere tells whether a key belongs to others than the ledger.
+func judgedElsewhere(key string) bool {
+	return slices.ContainsFunc([]string{sharedPrefix, strictPrefix, counterPrefix}, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 // acknowledged returns how many writes have been so far.
@@ -98,7 +104,7 @@ func (c *cluster) put(at, key, value string) problem.Code {
 // mustPut writes a key through the monitor, and must succeed.
 func (c *cluster) mustPut(key, value string) {
 	c.t.Helper()
-	require.Empty(c.t, c.put(monitorAddress, key, value), key)
+	require.Empty(c.t, c.put(c.via, key, value), key)
 }
 
 // load writes through the monitor, and reads back everywhere, until it is
@@ -113,7 +119,7 @@ type load struct {
 func (c *cluster) startLoad(name string, writers int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}
-	at := []string{monitorAddress}
+	at := []string{c.via}
 	for _, n := range c.names() {
 		at = append(at, address(n))
 	}
@@ -121,7 +127,7 @@ func (c *cluster) startLoad(name string, writers int) *load {
 		l.wait.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				key := fmt.Sprintf("%s-%d-%d", name, w, i)
-				if c.put(monitorAddress, key, "v") == "" {
+				if c.put(c.via, key, "v") == "" {
 					c.readBack(at[(i+w)%len(at)], key)
 				}
 				c.share(at[(i+2*w)%len(at)], fmt.Sprintf("%s-%d-%d", name, w, i), i)
@@ -159,7 +165,7 @@ func (c *cluster) pause(name string, fn func()) time.Duration {
 	wait.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			wait.Go(func() {
-				if c.put(monitorAddress, fmt.Sprintf("%s-%d", name, i), "v") == "" {
+				if c.put(c.via, fmt.Sprintf("%s-%d", name, i), "v") == "" {
 					mu.Lock()
 					longest, last = max(longest, time.Since(last)), time.Now()
 					mu.Unlock()

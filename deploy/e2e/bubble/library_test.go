@@ -17,6 +17,9 @@ import (
 // libraryHost is where the application runs that uses the client library.
 const libraryHost = "application"
 
+// counterPrefix begins the keys that are counted up with the library.
+const counterPrefix = "counter/"
+
 // library opens a client of the cluster.
 func (c *cluster) library() *understudy.Client {
 	lib, err := understudy.Open(understudy.Options{
@@ -49,7 +52,7 @@ func (c *cluster) count(lib *understudy.Client, n int) *counters {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.work.Go(k.watch)
 	for i := range n {
-		k.work.Go(func() { k.up(fmt.Sprintf("counter/%d", i)) })
+		k.work.Go(func() { k.up(fmt.Sprint(counterPrefix, i)) })
 	}
 	return k
 }
@@ -80,7 +83,7 @@ func (k *counters) up(key string) {
 
 // watch checks that each counter goes up by one.
 func (k *counters) watch() {
-	for event, err := range k.lib.Watch(k.ctx, "counter/") {
+	for event, err := range k.lib.Watch(k.ctx, counterPrefix) {
 		if err != nil {
 			if !errors.Is(err, context.Canceled) {
 				k.fail(err)

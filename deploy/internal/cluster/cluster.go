@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	maxNodes = 9
+	maxNodes    = 9
+	maxMonitors = 5
 	// patience is how long a process may take to end by itself.
 	patience = 5 * time.Second
 )
@@ -27,7 +28,7 @@ const (
 type Options struct {
 	Binaries Binaries
 	Nodes    int // 1 to 9, named app1, app2, …
-	Monitors int // 1 in this release, named m1
+	Monitors int // 1 to 5, named m1, m2, …: a majority of them decides
 	// WantCopies is how many replicas are to be in sync; 0 for all nodes.
 	WantCopies int
 	// Dir holds data directories, logs (NAME.log) and the sample profile. It is
@@ -35,7 +36,8 @@ type Options struct {
 	Dir string
 	// Port is the first monitor's; the others follow it. 0 for free ports.
 	Port int
-	// Respawn is how long after its end a node is started again; 0 for never.
+	// Respawn is how long after its end a node is started again, and a monitor where
+	// there are several; 0 for never.
 	Respawn time.Duration
 	Profile string // file of the nodes' profile; "" for a sample
 	// MonitorFlags and NodeFlags are added to the command lines.
@@ -59,12 +61,12 @@ func (o *Options) complete() error {
 	switch {
 	case o.Nodes < 1 || o.Nodes > maxNodes:
 		return fmt.Errorf("%d nodes are not possible here: 1 to %d", o.Nodes, maxNodes)
-	case o.Monitors != 1:
-		return fmt.Errorf("%d monitors are not possible in this release: 1", o.Monitors)
+	case o.Monitors < 1 || o.Monitors > maxMonitors:
+		return fmt.Errorf("%d monitors are not possible here: 1 to %d", o.Monitors, maxMonitors)
 	case o.WantCopies < 1 || o.WantCopies > o.Nodes:
 		return fmt.Errorf("%d copies on %d nodes are not possible: 1 to %d", o.WantCopies, o.Nodes, o.Nodes)
-	case o.Port < 0 || o.Port > 65535-monitorStep:
-		return fmt.Errorf("port %d is out of range: 1 to %d, or 0 for free ones", o.Port, 65535-monitorStep)
+	case o.Port < 0 || o.Port > 65535-maxMonitors*monitorStep:
+		return fmt.Errorf("port %d is out of range: 1 to %d, or 0 for free ones", o.Port, 65535-maxMonitors*monitorStep)
 	case o.Respawn < 0:
 		return fmt.Errorf("a node cannot be started again %s after its end: give a positive duration, or 0 for never", o.Respawn)
 	}
@@ -174,7 +176,12 @@ func (c *Cluster) start(p *process) error {
 	return nil
 }
 
-// watchEnd tells that a process has ended, and starts a node again.
+// comesBack tells whether a process is started again after its end.
+func (c *Cluster) comesBack(p *process) bool {
+	return c.opts.Respawn > 0 && (p.role == RoleNode || c.opts.Monitors > 1)
+}
+
+// watchEnd tells that a process has ended, and starts it again where that is wanted.
 func (c *Cluster) watchEnd(p *process, gone <-chan struct{}) {
 	<-gone
 	select {
@@ -182,7 +189,7 @@ func (c *Cluster) watchEnd(p *process, gone <-chan struct{}) {
 		return
 	default:
 	}
-	again := p.role == RoleNode && c.opts.Respawn > 0
+	again := c.comesBack(p)
 	c.opts.Log.Warn().Str("process", p.name).Str("status", p.ended()).Bool("again", again).Dur("after", c.opts.Respawn).Msg("process ended")
 	if !again {
 		return

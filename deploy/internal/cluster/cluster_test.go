@@ -224,7 +224,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	for want, change := range map[string]func(*Options){
 		"0 nodes are not possible here: 1 to 9":                  func(o *Options) { o.Nodes = 0 },
 		"10 nodes are not possible here: 1 to 9":                 func(o *Options) { o.Nodes = 10 },
-		"3 monitors are not possible in this release: 1":         func(o *Options) { o.Monitors = 3 },
+		"6 monitors are not possible here: 1 to 5":               func(o *Options) { o.Monitors = 6 },
 		"3 copies on 2 nodes are not possible: 1 to 2":           func(o *Options) { o.WantCopies = 3 },
 		"port 70000 is out of range":                             func(o *Options) { o.Port = 70000 },
 		"a node cannot be started again -1s after its end":       func(o *Options) { o.Respawn = -time.Second },

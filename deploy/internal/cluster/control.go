@@ -28,6 +28,17 @@ func (c *Cluster) Processes() []Info {
 // Monitor returns the first monitor's URL.
 func (c *Cluster) Monitor() string { return "http://" + c.processes[0].address }
 
+// Monitors returns the URLs of all monitors.
+func (c *Cluster) Monitors() []string {
+	var all []string
+	for _, p := range c.processes {
+		if p.role == RoleMonitor {
+			all = append(all, "http://"+p.address)
+		}
+	}
+	return all
+}
+
 // Node returns the URL of the named process, or "" where there is none.
 func (c *Cluster) Node(name string) string {
 	if p, err := c.find(name); err == nil {

@@ -22,7 +22,10 @@ func processes(opts Options, monitors, nodes []string) ([]*process, error) {
 		})
 	}
 	for i, address := range monitors {
-		flags := append([]string{"-want-copies", strconv.Itoa(opts.WantCopies)}, opts.MonitorFlags...)
+		flags := append([]string{"-want-copies", strconv.Itoa(opts.WantCopies), "-allow-kill"}, opts.MonitorFlags...)
+		if len(monitors) > 1 {
+			flags = append(flags, "-peers", peers(monitors))
+		}
 		add(monitorName(i), RoleMonitor, address, opts.Binaries.Monitor, flags...)
 	}
 	for i, address := range nodes {
@@ -35,6 +38,15 @@ func processes(opts Options, monitors, nodes []string) ([]*process, error) {
 		add(name, RoleNode, address, opts.Binaries.Appnode, append(append(flags, routed...), opts.NodeFlags...)...)
 	}
 	return all, nil
+}
+
+// peers lists the monitors as each of them is told.
+func peers(monitors []string) string {
+	var all []string
+	for i, address := range monitors {
+		all = append(all, monitorName(i)+"="+address)
+	}
+	return strings.Join(all, ",")
 }
 
 func monitorName(i int) string { return "m" + strconv.Itoa(i+1) }

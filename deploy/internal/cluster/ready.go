@@ -33,9 +33,24 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	}
 }
 
-// View asks the first monitor for the state of the cluster.
+// View asks the monitors for the state of the cluster, until one answers that knows
+// of a leader; where none does, it is what one of them said.
 func (c *Cluster) View(ctx context.Context) (view wire.Cluster, err error) {
-	err = c.get(ctx, c.Monitor()+"/v1/cluster", nil, &view)
+	answered := false
+	for _, monitor := range c.Monitors() {
+		var said wire.Cluster
+		if failed := c.get(ctx, monitor+"/v1/cluster", nil, &said); failed != nil {
+			err = failed
+			continue
+		}
+		answered = true
+		if view = said; view.Leader != "" {
+			break
+		}
+	}
+	if answered {
+		err = nil
+	}
 	return view, err
 }
 
@@ -45,7 +60,7 @@ func (c *Cluster) missing(view wire.Cluster, err error) string {
 	case err != nil:
 		return "the monitor does not answer: " + err.Error()
 	case view.Leader == "":
-		return "the monitor does not lead yet" // and may show an older state
+		return "no monitor leads yet" // and what they show may be an older state
 	case len(view.Groups) == 0:
 		return "no node has joined yet"
 	}
@@ -64,7 +79,7 @@ func (c *Cluster) missing(view wire.Cluster, err error) string {
 // dead names a process that has ended for good, or "".
 func (c *Cluster) dead() string {
 	for _, p := range c.processes {
-		if end := p.ended(); end != "" && (p.role == RoleMonitor || c.opts.Respawn == 0) {
+		if end := p.ended(); end != "" && !c.comesBack(p) {
 			return fmt.Sprintf("%s has ended (%s); its log is %s", p.name, end, p.log)
 		}
 	}

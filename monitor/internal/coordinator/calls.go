@@ -31,7 +31,7 @@ func (c *Coordinator) Heartbeat(conn any, hb *wire.Heartbeat) (*wire.Assignment,
 	if refusal != nil {
 		return nil, refusal
 	}
-	return c.assignment.Load(), nil
+	return c.word(), nil
 }
 
 // show remembers a registered node's message for people. Loop only.
@@ -84,8 +84,11 @@ func (c *Coordinator) History() wire.History {
 
 // Ready returns why this monitor cannot do its work now, or nil.
 func (c *Coordinator) Ready() error {
-	if c.opts.Registry.LeaderName() == "" {
-		return errors.New("the monitors have no leader yet")
+	switch {
+	case c.opts.Registry.LeaderName() == "":
+		return errors.New("this monitor has no contact to a leader")
+	case !c.opts.Registry.Leader() && !c.opts.Registry.Informed():
+		return errors.New("this monitor does not know yet all that the leader knows")
 	}
 	learning := false
 	err := c.ask(func(now time.Time) { learning = c.monitor.Learning(now) })

@@ -32,9 +32,26 @@ const (
 type Registry interface {
 	State() protocol.Registry
 	Apply(ctx context.Context, c protocol.Command) (protocol.Registry, error)
+	// Leader tells whether this monitor leads, Informed whether it hears one that
+	// does and knows what it knew a moment ago.
 	Leader() bool
+	Informed() bool
 	LeaderName() string
 	Term() uint64
+}
+
+// Peers is what the coordinator needs of the other monitors. Its methods may be
+// called at the same time.
+type Peers interface {
+	// Views describes all monitors, this one among them.
+	Views(leader string) []wire.MonitorView
+	// AskHears asks the others how long ago they heard each node, and tells of each
+	// answer as it comes.
+	AskHears(ctx context.Context, tell func(peer string, ago map[string]time.Duration))
+	// AddressOf returns where a monitor is, by its name.
+	AddressOf(name string) (string, bool)
+	// Yield has another monitor lead.
+	Yield(ctx context.Context, to string) error
 }
 
 // Options is what a coordinator is made of.
@@ -44,8 +61,10 @@ type Options struct {
 	Registry Registry
 	Config   protocol.MonitorConfig
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	Metrics  *Metrics
-	Log      zerolog.Logger
+	// Peers are the other monitors; nil: there is only this one.
+	Peers   Peers
+	Metrics *Metrics
+	Log     zerolog.Logger
 }
 
 // Coordinator is a running monitor's judgement. Its exported methods may be
@@ -173,12 +192,8 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 	led := c.leads
 	c.leads = c.opts.Registry.Leader()
 	c.reg = c.opts.Registry.State()
-	// Until then this may be a state of the past, replayed from the log: nodes
-	// must not hear of it.
-	a := &wire.Assignment{V: wire.Format}
-	if c.leads {
-		a = assignmentOf(c.reg)
-	}
+	a := assignmentOf(c.reg)
+	a.Leads = c.leads
 	c.assignment.Store(a)
 	c.monitor.Registry(c.reg, now)
 	c.monitor.Lead(c.leads, now)

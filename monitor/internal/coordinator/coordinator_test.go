@@ -43,6 +43,7 @@ func (l *lagging) catchUp(epoch protocol.Epoch) {
 func (l *lagging) Apply(context.Context, protocol.Command) (protocol.Registry, error) {
 	return l.State(), nil
 }
+func (l *lagging) Informed() bool     { return false }
 func (l *lagging) LeaderName() string { return "m1" }
 func (l *lagging) Term() uint64       { return 2 }
 

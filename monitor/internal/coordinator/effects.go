@@ -25,6 +25,9 @@ func (c *Coordinator) carryOut(ctx context.Context) {
 		case protocol.MonitorProbe:
 			c.spawn(func() { c.probe(ctx, e) })
 		case protocol.MonitorPropose:
+			if m := e.Command.SetMembers; m != nil && m.Kind == protocol.KindReplaced {
+				c.opts.Metrics.replacing()
+			}
 			c.spawn(func() { c.propose(ctx, e) })
 		case protocol.MonitorLog:
 			c.tellStory(e)
@@ -40,6 +43,10 @@ func (c *Coordinator) carryOut(ctx context.Context) {
 				c.opts.Metrics.aborted()
 			}
 			c.orderDone(e)
+		case protocol.MonitorAskPeers:
+			c.spawn(func() { c.askPeers(ctx, e.Node) })
+		case protocol.MonitorYield:
+			c.spawn(func() { c.yield(ctx, e) })
 		}
 	}
 }
@@ -185,6 +192,10 @@ func reportOf(hb *wire.Heartbeat) protocol.NodeReport {
 		Cluster: hb.Cluster, Name: hb.Name, UUID: hb.UUID, Boot: hb.Boot, Address: hb.Address, Priority: hb.Priority,
 		State: hb.State, Stopping: hb.Stopping, DiskFull: hb.Disk.Full, DiskFailed: hb.Disk.Failed,
 		DiskAge: time.Duration(hb.Disk.OldestUnsyncedMS) * time.Millisecond,
+	}
+	n.Seen = make(map[string]time.Duration, len(hb.SeenMS))
+	for name, ms := range hb.SeenMS {
+		n.Seen[name] = time.Duration(ms) * time.Millisecond
 	}
 	for _, g := range hb.Groups {
 		n.Groups = append(n.Groups, protocol.GroupReport{Group: g.Group, Epoch: g.Epoch, Version: g.Version, Position: g.Position, Serving: g.Serving})

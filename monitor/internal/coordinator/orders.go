@@ -144,21 +144,24 @@ func (c *Coordinator) apply(ctx context.Context, cmd protocol.Command) error {
 	return problem.Errorf(problem.Overloaded, "the registry did not take it: %v", err)
 }
 
-// Freeze has a node stand still for a while, as if it hung.
+// Freeze has a node or a monitor stand still for a while, as if it hung.
 func (c *Coordinator) Freeze(ctx context.Context, name string, d time.Duration) (wire.Freeze, error) {
 	n, ok := c.opts.Registry.State().Nodes[name]
+	if !ok && c.opts.Peers != nil {
+		n.Address, ok = c.opts.Peers.AddressOf(name)
+	}
 	switch {
 	case !ok:
 		return wire.Freeze{}, noNode(name)
 	case d <= 0 || d > maxFreeze:
-		return wire.Freeze{}, problem.Errorf(problem.BadRequest, "a node is frozen for up to %s, not for %s", maxFreeze, d)
+		return wire.Freeze{}, problem.Errorf(problem.BadRequest, "a process is frozen for up to %s, not for %s", maxFreeze, d)
 	}
 	var answer wire.Freeze
 	err := c.post(ctx, killDeadline, n.Address, "/v1/freeze", wire.Freeze{For: protocol.Duration(d)}, &answer)
 	if err != nil {
 		return wire.Freeze{}, err
 	}
-	c.log.Warn().Str("subject", name).Dur("for_ms", d).Msg("node frozen by an operator")
+	c.log.Warn().Str("subject", name).Dur("for_ms", d).Msg("frozen by an operator")
 	return answer, nil
 }
 

@@ -118,7 +118,11 @@ func (c *Coordinator) Cluster() wire.Cluster {
 		}
 	})
 	out.Leader = leader
-	out.Monitors = []wire.MonitorView{{Name: c.opts.Name, Address: c.opts.Address, Leader: leader == c.opts.Name, Reachable: true}}
+	if c.opts.Peers != nil {
+		out.Monitors = c.opts.Peers.Views(leader)
+	} else {
+		out.Monitors = []wire.MonitorView{{Name: c.opts.Name, Address: c.opts.Address, Leader: leader == c.opts.Name, Reachable: true}}
+	}
 	return out
 }
 
@@ -135,7 +139,7 @@ func (c *Coordinator) groupView(id protocol.GroupID, now time.Time) wire.GroupVi
 	prospect := c.monitor.Prospect(id, now)
 	v := wire.GroupView{
 		Group: id, Epoch: rec.Epoch, Version: rec.Version, Serving: c.draw().serving,
-		InSync: names(rec.InSync), Leaving: names(rec.Leaving), Members: names(rec.Members),
+		InSync: names(rec.InSync), Leaving: names(rec.Leaving), Members: names(rec.Members), Spares: c.spares(id, now),
 		Failover: wire.FailoverView{Possible: prospect.Candidate != "", Candidate: prospect.Candidate, Reason: prospect.Reason},
 	}
 	if rec.Epoch > 0 {
@@ -144,10 +148,17 @@ func (c *Coordinator) groupView(id protocol.GroupID, now time.Time) wire.GroupVi
 	return v
 }
 
+func (c *Coordinator) spares(id protocol.GroupID, now time.Time) []string {
+	if spares := c.monitor.Spares(id, now); spares != nil {
+		return spares
+	}
+	return []string{}
+}
+
 func (c *Coordinator) nodeView(n protocol.NodeState, now time.Time) wire.NodeView {
 	v := wire.NodeView{
 		Name: n.Entry.Name, UUID: n.Entry.UUID, Boot: n.Entry.Boot, Address: n.Entry.Address, State: n.Report.State,
-		Maintenance: n.Entry.Maintenance, HeartbeatAgeMS: -1, Groups: []wire.NodeGroupView{}, Sees: map[string]string{},
+		Maintenance: n.Entry.Maintenance, Removed: n.Entry.Removed, HeartbeatAgeMS: -1, Groups: []wire.NodeGroupView{}, Sees: map[string]string{},
 	}
 	if n.Down || n.Heard.IsZero() {
 		v.State = protocol.StateUnreachable

@@ -66,6 +66,10 @@ func (c *coordinator) SetMaintenance(_ context.Context, name string, on bool) (w
 	return wire.Maintenance{Node: name, On: on}, c.err
 }
 
+func (c *coordinator) Remove(_ context.Context, name, _ string) (wire.Removed, error) {
+	return wire.Removed{Node: name, Why: "it was"}, c.err
+}
+
 func (c *coordinator) Configure(_ context.Context, patch []byte) (s protocol.Settings, err error) {
 	return s, json.Unmarshal(patch, &s)
 }
@@ -92,7 +96,9 @@ func named(name string) http.Handler {
 }
 
 func newAPI(c *coordinator) *API {
-	return New(Options{Coordinator: c, Proxy: named("proxy"), Metrics: named("metrics"), Log: zerolog.Nop()})
+	return New(Options{
+		Coordinator: c, Peers: new(peers), Raft: named("raft"), Proxy: named("proxy"), Metrics: named("metrics"), Log: zerolog.Nop(),
+	})
 }
 
 func ask(t *testing.T, h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {

@@ -25,13 +25,19 @@ func endpoints() []endpoint {
 		{"POST", "/v1/failover", "change the primary without its help: {to}; {to, force, reason, primary_is_stopped}"},
 		{"PATCH", "/v1/config", "change settings, for example {\"paused\": true}"},
 		{"PUT", "/v1/nodes/{name}/maintenance", "take a node out of the in-sync sets: {on}"},
+		{"DELETE", "/v1/nodes/{name}", "remove a node from the cluster; a spare takes its place"},
 		{"POST", "/v1/nodes/{name}/kill", "end a node's process at once, as a crash would"},
-		{"POST", "/v1/nodes/{name}/freeze", "have a node's process stand still: {for}"},
+		{"POST", "/v1/nodes/{name}/freeze", "have a node's or a monitor's process stand still: {for}"},
+		{"POST", "/v1/freeze", "have this monitor's process stand still: {for}"},
+		{"POST", wire.PathMonitors, "add a monitor that is running: {name, address}"},
+		{"DELETE", wire.PathMonitors + "/{name}", "take a monitor out"},
 		{"GET", "/livez", "200 while the process answers"},
 		{"GET", "/readyz", "200 while this monitor can do its work, else 503 and why"},
 		{"GET", "/metrics", "metrics for Prometheus"},
 		{"POST", wire.PathHeartbeat, "for nodes: a heartbeat"},
 		{"POST", wire.PathGroup, "for nodes: a proposal to change an in-sync set"},
+		{"GET POST", wire.PathMonitor, "for monitors: who this one is; one that is to be taken in"},
+		{"GET", wire.PathRaft, "for monitors: the registry's stream"},
 	}
 }
 

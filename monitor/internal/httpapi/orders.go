@@ -56,6 +56,16 @@ func (a *API) maintenance(w http.ResponseWriter, r *http.Request) {
 	a.done(w, r, set, err)
 }
 
+func (a *API) remove(w http.ResponseWriter, r *http.Request) {
+	name, err := nodeName(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	removed, err := a.coordinator.Remove(r.Context(), name, r.RemoteAddr)
+	a.done(w, r, removed, err)
+}
+
 func (a *API) freeze(w http.ResponseWriter, r *http.Request) {
 	name, err := nodeName(r)
 	if err != nil {

@@ -34,6 +34,7 @@ func TestOrders(t *testing.T) {
 	require.Equal(t, wire.ChangeOrder{To: "app2", Force: true, Reason: "app1 is lost", PrimaryIsStopped: true}, c.orders[2])
 
 	require.Equal(t, wire.Maintenance{Node: "app2", On: true}, answerOf[wire.Maintenance](t, a, "PUT", "/v1/nodes/app2/maintenance", `{"on":true}`))
+	require.Equal(t, wire.Removed{Node: "app 2", Why: "it was"}, answerOf[wire.Removed](t, a, "DELETE", "/v1/nodes/app%202", ""))
 	require.Equal(t, wire.Freeze{Node: "app2", For: protocol.Duration(5 * time.Second)}, answerOf[wire.Freeze](t, a, "POST", "/v1/nodes/app2/freeze", `{"for":"5s"}`))
 	require.True(t, answerOf[protocol.Settings](t, a, "PATCH", "/v1/config", `{"paused":true}`).Paused)
 }

@@ -68,7 +68,11 @@ func (r *Registry) prepare(ctx context.Context) error {
 		return fmt.Errorf("apply earlier commands: %w", err)
 	case r.machine.err() != nil:
 		return r.machine.err()
-	case r.State().Cluster != "":
+	}
+	if err := r.correctAddress(ctx); err != nil {
+		return err
+	}
+	if r.State().Cluster != "" {
 		return nil
 	}
 	return r.found(ctx)

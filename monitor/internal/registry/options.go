@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	"github.com/rs/zerolog"
 
@@ -18,7 +19,9 @@ const (
 	heartbeatTimeout = 250 * time.Millisecond
 	electionTimeout  = 250 * time.Millisecond
 	leaseTimeout     = 150 * time.Millisecond
-	commitTimeout    = 10 * time.Millisecond
+	// commitTimeout is how often each follower is sent an empty message, whatever
+	// there is to tell. What a change needs is spread at once: see spread.go.
+	commitTimeout = 50 * time.Millisecond
 )
 
 // ApplyTimeout bounds [Registry.Apply] where the caller's context allows more.
@@ -50,13 +53,16 @@ var (
 type Options struct {
 	Name string // the monitor's configured name; a data directory keeps the one it was made for
 	Dir  string // the data directory; created where missing
-	// Transport carries Raft's messages between monitors. Nil is a transport
-	// within the process, all that a single monitor needs. It is closed with
-	// the registry.
-	Transport raft.Transport
-	Settings  protocol.Settings // for the birth of a cluster; later the registry's hold
-	Log       zerolog.Logger
-	Rand      io.Reader // for the cluster id and the directory's uuid; nil: crypto/rand
+	// Connect returns what carries Raft's messages between this voter and the
+	// others. It is closed with the registry. Nil: a transport within the process.
+	Connect func(self raft.ServerID, log hclog.Logger) raft.Transport
+	// Several tells that the first birth of the registry is agreed on by several
+	// monitors: see [Registry.Begin]. Otherwise an empty directory becomes a registry
+	// of one voter at once.
+	Several  bool
+	Settings protocol.Settings // for the birth of a cluster; later the registry's hold
+	Log      zerolog.Logger
+	Rand     io.Reader // for the cluster id and the directory's uuid; nil: crypto/rand
 
 	// OnChange receives every new state, in order, the replayed ones after a
 	// start included. OnLeader tells when this monitor begins to lead, all

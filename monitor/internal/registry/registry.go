@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
@@ -29,8 +30,11 @@ type Registry struct {
 	store    *raftboltdb.BoltStore
 	leads    atomic.Bool
 
+	transport raft.Transport
+
+	changed chan struct{}      // capacity 1: there is something to spread
 	stop    context.CancelFunc // ends the watch
-	watched sync.WaitGroup     // the watch for leadership
+	watched sync.WaitGroup     // the watch for leadership, and spread
 
 	mu      sync.Mutex // guards closed, and adding to pending
 	closed  bool
@@ -50,7 +54,11 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	r := &Registry{opt: o, machine: newMachine(o.OnChange), store: store}
+	r := &Registry{opt: o, store: store, changed: make(chan struct{}, 1)}
+	r.machine = newMachine(func(state protocol.Registry) {
+		r.noteChange()
+		o.OnChange(state)
+	})
 	// A garbled file can make the libraries panic where they trust it.
 	if err := guard(r.start); err != nil {
 		return nil, fmt.Errorf("open registry in %s: %w", o.Dir, errors.Join(err, store.Close()))
@@ -58,6 +66,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	watch, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.watched.Go(func() { r.watch(watch) })
+	r.watched.Go(func() { r.spread(watch) })
 	return r, nil
 }
 
@@ -74,20 +83,38 @@ func (r *Registry) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	transport := r.opt.Transport
-	if transport == nil {
-		_, transport = raft.NewInmemTransport(raft.ServerAddress(r.identity.raftID()))
-	}
 	conf := raftConfig(r.identity.raftID())
 	conf.Logger = logger
-	if err := bootstrap(conf, r.store, snapshots, transport); err != nil {
-		return err
+	r.transport = r.connect(logger)
+	if r.opt.Several {
+		err = forgetHalfBirth(r.store)
+	} else {
+		err = bootstrap(conf, r.store, snapshots, r.transport)
 	}
-	r.raft, err = raft.NewRaft(conf, r.machine, r.store, r.store, snapshots, transport)
+	if err == nil {
+		r.raft, err = raft.NewRaft(conf, r.machine, r.store, r.store, snapshots, r.transport)
+		err = errors.Join(err, r.machine.err())
+	}
 	if err != nil {
-		return fmt.Errorf("start raft: %w", errors.Join(err, r.machine.err()))
+		r.closeTransport()
+		return fmt.Errorf("start raft: %w", err)
 	}
 	return nil
+}
+
+func (r *Registry) connect(log hclog.Logger) raft.Transport {
+	if r.opt.Connect != nil {
+		return r.opt.Connect(r.identity.raftID(), log)
+	}
+	_, transport := raft.NewInmemTransport(raft.ServerAddress(r.identity.raftID()))
+	return transport
+}
+
+// closeTransport ends all connections, so that nothing waits for an answer.
+func (r *Registry) closeTransport() {
+	if c, ok := r.transport.(raft.WithClose); ok {
+		_ = c.Close() // Raft never sends again
+	}
 }
 
 func raftConfig(id raft.ServerID) *raft.Config {
@@ -143,6 +170,7 @@ func (r *Registry) Close() error {
 	// Before the shutdown: a future that waits for the state machine when
 	// Raft stops is never answered.
 	r.pending.Wait()
-	err := r.raft.Shutdown().Error()
-	return errors.Join(err, r.store.Close())
+	ended := r.raft.Shutdown()
+	r.closeTransport()
+	return errors.Join(ended.Error(), r.store.Close())
 }

@@ -23,6 +23,7 @@ type Request struct {
 	Absent bool   // the key must not exist
 	Stale  bool   // read the state as it is
 	ID     string // the Idempotency-Key; "" for none
+	Hop    string // the id that a first hop gives a write; "" for none. The library gives its own
 	Body   []byte
 }
 

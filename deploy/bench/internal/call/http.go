@@ -90,6 +90,9 @@ func encode(req Request) rawhttp.Request {
 	if req.ID != "" {
 		add(wire.HeaderKey, req.ID)
 	}
+	if req.Hop != "" {
+		add(wire.HeaderRequest, req.Hop)
+	}
 	return rawhttp.Request{Method: req.Method, Path: "/v1/kv/" + url.PathEscape(req.Key), Header: header, Body: req.Body}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/histogram"
+	"understudy.example/pkg/requestid"
 )
 
 // afterError keeps a client from spinning while the cluster refuses.
@@ -23,6 +24,8 @@ const (
 	Read      = "read"       // linearizable
 	StaleRead = "stale-read" // of the state as it is, without a confirm
 	Write     = "write"
+	HopWrite  = "hop-write" // with the id that a first hop gives it
+	KeyWrite  = "key-write" // with a key of the client's own
 )
 
 // Target is where requests go.
@@ -96,11 +99,12 @@ func measure(ctx context.Context, opts Options, target Target, op string, client
 	from := time.Now().Add(opts.WarmUp)
 	until := from.Add(opts.For)
 	workers := make([]*worker, clients)
+	ids := requestid.NewSource()
 	var running sync.WaitGroup
 	for i := range workers {
 		w := &worker{
 			caller: target.Open(), op: op, keys: opts.Keys, value: make([]byte, opts.Value),
-			random: rand.New(rand.NewPCG(uint64(i), 1)), from: from, until: until,
+			ids: ids, random: rand.New(rand.NewPCG(uint64(i), 1)), from: from, until: until,
 		}
 		workers[i] = w
 		running.Go(func() { w.run(ctx) })

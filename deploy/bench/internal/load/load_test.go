@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"understudy.example/deploy/bench/internal/call"
+	"understudy.example/pkg/requestid"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) Target {
@@ -108,4 +109,29 @@ func TestAnInterruption(t *testing.T) {
 	}))
 	opts.For = time.Hour
 	require.ErrorIs(t, Run(ctx, opts, func(Cell) {}), context.Canceled)
+}
+
+func TestWritesCarryTheirIDs(t *testing.T) {
+	var plain, hop, keyed atomic.Int64
+	target := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		id, err := requestid.Of(r.Header)
+		switch {
+		case err != nil:
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		case id.IsZero():
+			plain.Add(1)
+		case id.OfSession():
+			hop.Add(1)
+		default:
+			keyed.Add(1)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	o := options(target)
+	o.Ops, o.Clients, o.For = []string{HopWrite, KeyWrite}, []int{4}, 200*time.Millisecond
+	require.NoError(t, Run(t.Context(), o, func(c Cell) { require.Zero(t, c.Errors) }))
+	require.EqualValues(t, o.Keys, plain.Load(), "the preparation")
+	require.Positive(t, hop.Load())
+	require.Positive(t, keyed.Load())
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"time"
 
 	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/histogram"
+	"understudy.example/pkg/requestid"
 )
 
 // worker is one client in its own goroutine.
@@ -17,6 +19,7 @@ type worker struct {
 	op          string
 	keys        int
 	value       []byte
+	ids         *requestid.Source // shared by all, as at a first hop
 	random      *rand.Rand
 	from, until time.Time
 
@@ -56,6 +59,12 @@ func (w *worker) once(ctx context.Context) error {
 	switch w.op {
 	case Write:
 		req.Method, req.Body = http.MethodPut, w.value
+	case HopWrite:
+		ticket := w.ids.Next()
+		defer ticket.Done()
+		req.Method, req.Body, req.Hop = http.MethodPut, w.value, ticket.ID().Header()
+	case KeyWrite:
+		req.Method, req.Body, req.ID = http.MethodPut, w.value, strconv.FormatUint(w.random.Uint64(), 36)
 	case StaleRead:
 		req.Stale = true
 	}

@@ -37,6 +37,7 @@ func play(args []string) int {
 	die := fs.String("die", "", "")
 	deaf := fs.Bool("deaf", false, "")
 	fs.String("data", "", "")
+	fs.String("peers", "", "")
 	fs.String("profile", "", "")
 	fs.Bool("allow-kill", false, "")
 	fs.Int("want-copies", 0, "")
