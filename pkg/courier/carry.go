@@ -160,20 +160,24 @@ func (x *carriage) judge(r *route, res *link.Response) verdict {
 	return pass
 }
 
-// expired gives a write another id in place of one that the group has
-// forgotten. Where an attempt may have been carried out under the old one it
-// must not.
+// expired gives a write another id in place of one whose session the group does
+// not know. Where an attempt may have been carried out, that is safe only if the
+// group will not take the old id ever again: it was born before what the group
+// has forgotten, and not after what it has. (That the write was applied and then
+// forgotten cannot be: an answer is kept for ten minutes after the last use of its
+// session, and no request is held for that long.)
 func (x *carriage) expired(h http.Header) verdict {
-	switch {
-	case x.ticket == nil:
+	if x.ticket == nil {
 		return pass // the id is the caller's affair
-	case x.uncertain:
+	}
+	at, err := protocol.ParsePosition(h.Get(wire.HeaderPosition))
+	if forGood := err == nil && x.ticket.ID().Birth <= at.Seq; x.uncertain && !forGood {
 		return unknown
 	}
-	if at, err := protocol.ParsePosition(h.Get(wire.HeaderPosition)); err == nil {
+	if err == nil {
 		x.ids.Saw(at.Seq)
 	}
-	x.ticket = x.ticket.Renew()
+	x.ticket, x.uncertain = x.ticket.Renew(), false
 	x.key = x.ticket.Key()
 	return again
 }

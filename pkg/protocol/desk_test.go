@@ -87,6 +87,7 @@ func (d *desk) carryOut() {
 				}
 			case MonitorLog:
 				d.story = append(d.story, e)
+			case MonitorAnswered: // the history tells it as well
 			case MonitorFailover:
 				d.finished = append(d.finished, e.Report)
 			case MonitorSeal:

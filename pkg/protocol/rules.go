@@ -26,7 +26,7 @@ func Rules() []Rule {
 		},
 		{
 			"not-leader", "this monitor does not lead the registry", "nothing: the leader decides",
-			func(s *situation) bool { return !s.m.leader || s.m.reg.Cluster == "" }, func(*situation) {},
+			func(s *situation) bool { return !s.m.leader || s.m.reg.Cluster == "" }, (*situation).leaveStory,
 		},
 		{
 			"learning", "the monitor has just started or slept", "wait one expiry: not heard yet is not down",

@@ -56,6 +56,7 @@ func (m *monitorProcess) carryOut() {
 			m.w.tell("monitor: %s %s %s", e.Node, e.Text, e.Detail)
 		case protocol.MonitorFailover:
 			m.w.check.completed(m.w, e.Report)
+		case protocol.MonitorAnswered: // the history tells it as well
 		case protocol.MonitorSeal:
 			m.seal(e)
 		case protocol.MonitorOrderDone:

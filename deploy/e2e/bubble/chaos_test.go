@@ -182,7 +182,7 @@ func (x *chaos) loseDisk() {
 	if x.nodes[x.victim].running() {
 		x.crash(x.victim)
 	}
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(time.Second) // a wish of its own may be under way, for a set of itself alone
 	if g := x.group(); slices.ContainsFunc(g.InSync, func(name string) bool { return name != x.victim }) {
 		x.story.note(x.victim + " loses its disk")
 		x.wipe(x.victim)

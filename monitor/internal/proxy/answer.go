@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 
 	"understudy.example/pkg/link"
@@ -13,9 +14,7 @@ import (
 func (p *Proxy) pass(w http.ResponseWriter, res *link.Response) error {
 	p.newest.note(group, res.Header)
 	h := w.Header()
-	for name, values := range res.Header {
-		h[name] = values
-	}
+	maps.Copy(h, res.Header)
 	w.WriteHeader(res.Status)
 	_, err := w.Write(res.Body)
 	if res.Rest == nil {

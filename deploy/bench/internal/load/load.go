@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/histogram"
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/requestid"
 )
 
@@ -94,12 +96,30 @@ func prepare(ctx context.Context, opts Options) error {
 	return nil
 }
 
+// begin learns a position, from which a session of ids has its birth.
+func begin(ctx context.Context, ids *requestid.Source, opts Options, target Target) error {
+	c := target.Open()
+	defer c.Close()
+	res := c.Call(ctx, call.Request{Method: http.MethodPut, Key: key(0), Body: make([]byte, opts.Value)})
+	at, err := protocol.ParsePosition(strings.Trim(res.ETag, `"`))
+	if err != nil {
+		return fmt.Errorf("learn a position: %s: %w", res.Detail, err)
+	}
+	ids.Saw(at.Seq)
+	return nil
+}
+
 // measure runs one cell.
 func measure(ctx context.Context, opts Options, target Target, op string, clients int) (Cell, error) {
+	ids := requestid.NewSource()
+	if op == HopWrite {
+		if err := begin(ctx, ids, opts, target); err != nil {
+			return Cell{}, err
+		}
+	}
 	from := time.Now().Add(opts.WarmUp)
 	until := from.Add(opts.For)
 	workers := make([]*worker, clients)
-	ids := requestid.NewSource()
 	var running sync.WaitGroup
 	for i := range workers {
 		w := &worker{
