@@ -109,6 +109,20 @@ func (c *Client) Remove(ctx context.Context, node string) (wire.Removed, error) 
 	return decode[wire.Removed](answer)
 }
 
+// AddMonitor takes a monitor in, and returns all there are then.
+func (c *Client) AddMonitor(ctx context.Context, o wire.MonitorOrder) (wire.Monitors, error) {
+	return order[wire.Monitors](ctx, c, http.MethodPost, wire.PathMonitors, o)
+}
+
+// RemoveMonitor takes a monitor out, and returns those that are left.
+func (c *Client) RemoveMonitor(ctx context.Context, name string) (wire.Monitors, error) {
+	answer, err := c.Do(ctx, Request{Method: http.MethodDelete, Path: wire.PathMonitors + "/" + url.PathEscape(name)})
+	if err != nil {
+		return wire.Monitors{}, err
+	}
+	return decode[wire.Monitors](answer)
+}
+
 // Configure changes the settings that are named, and returns all.
 func (c *Client) Configure(ctx context.Context, settings map[string]any) (protocol.Settings, error) {
 	return order[protocol.Settings](ctx, c, http.MethodPatch, "/v1/config", settings)

@@ -50,6 +50,10 @@ func (a action) run(ctx context.Context) error {
 		return a.changePrimary(ctx, a.api.Failover)
 	case "maintenance":
 		return a.maintenance(ctx)
+	case "add-monitor":
+		return a.addMonitor(ctx)
+	case "remove-monitor":
+		return a.monitors(a.api.RemoveMonitor(ctx, a.in.operand))
 	case "remove":
 		return a.remove(ctx)
 	case "pause":

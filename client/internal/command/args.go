@@ -50,6 +50,9 @@ const usage = `client asks a cluster through its monitors. It takes one action:
                        place; stop N afterwards
   -pause, -resume      stop automatic failover, and start it again
   -freeze NAME         have that node's process stand still, -for 5s
+  -add-monitor N=A     take the monitor N at host:port A in; it was started with
+                       -peers that name the present ones and itself
+  -remove-monitor N    take the monitor N out
   -kill-primary        end the primary's process as a crash would, and tell who
                        took over
   -kill NAME           end the process of that node as a crash would
@@ -96,6 +99,8 @@ var actionFlags = []struct {
 	{"failover", ""},
 	{"maintenance", "NAME=on|off"},
 	{"remove", "NAME"},
+	{"add-monitor", "NAME=ADDRESS"},
+	{"remove-monitor", "NAME"},
 	{"pause", ""},
 	{"resume", ""},
 	{"freeze", "NAME"},
@@ -183,6 +188,12 @@ func (in *invocation) checkOperand() error {
 		if in.file == "" {
 			return errors.New("-update needs a file of key=value lines: write -update -file FILE")
 		}
+	case "add-monitor":
+		_, _, err = in.newMonitor()
+	case "remove-monitor":
+		if in.operand == "" {
+			return errors.New("-remove-monitor needs the name of a monitor; -status lists them")
+		}
 	case "get-state", "kill", "freeze", "remove":
 		if in.operand == "" {
 			return fmt.Errorf("-%s needs the name of a node; -status lists them", in.action)
@@ -229,6 +240,15 @@ func (in *invocation) checkCompanions(fs *flag.FlagSet) (err error) {
 		err = fmt.Errorf("-for %s is no time: give a duration such as 5s", in.freeze)
 	}
 	return err
+}
+
+// newMonitor reads NAME=host:port.
+func (in *invocation) newMonitor() (name, address string, err error) {
+	name, address, _ = strings.Cut(in.operand, "=")
+	if host, port, split := net.SplitHostPort(address); name == "" || split != nil || host == "" || port == "" {
+		return "", "", fmt.Errorf("%q is not of the form NAME=host:port, for example m4=127.0.0.1:8110", in.operand)
+	}
+	return name, address, nil
 }
 
 // maintenance reads NAME=on or NAME=off.

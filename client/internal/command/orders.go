@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"understudy.example/client/internal/show"
@@ -44,6 +45,26 @@ func (a action) remove(ctx context.Context) error {
 		return err
 	}
 	return a.say(removed, removed.Node+" is removed: "+removed.Why)
+}
+
+func (a action) addMonitor(ctx context.Context) error {
+	name, address, err := a.in.newMonitor()
+	if err != nil {
+		return err
+	}
+	return a.monitors(a.api.AddMonitor(ctx, wire.MonitorOrder{Name: name, Address: address}))
+}
+
+// monitors tells which monitors there are now.
+func (a action) monitors(now wire.Monitors, err error) error {
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(now.Monitors))
+	for _, m := range now.Monitors {
+		names = append(names, m.Name)
+	}
+	return a.say(now, "the monitors are "+strings.Join(names, ", "))
 }
 
 func (a action) pause(ctx context.Context, on bool) error {

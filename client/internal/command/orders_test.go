@@ -20,11 +20,16 @@ func TestOrders(t *testing.T) {
 	f.on("PATCH /v1/config", protocol.Settings{Paused: true})
 	f.on("POST /v1/nodes/app2/freeze", wire.Freeze{Node: "app2", For: protocol.Duration(2 * time.Second)})
 	f.on("DELETE /v1/nodes/app3", wire.Removed{Node: "app3", Why: "app4 takes its place"})
+	monitors := wire.Monitors{Monitors: []wire.MonitorView{{Name: "m1"}, {Name: "m4"}}}
+	f.on("POST /v1/monitors", monitors)
+	f.on("DELETE /v1/monitors/m2", monitors)
 	for _, c := range []struct {
 		args []string
 		sent string
 		out  string
 	}{
+		{[]string{"-add-monitor", "m4=127.0.0.1:8110"}, `POST /v1/monitors {"name":"m4","address":"127.0.0.1:8110"}`, "the monitors are m1, m4\n"},
+		{[]string{"-remove-monitor", "m2"}, `DELETE /v1/monitors/m2`, "the monitors are m1, m4\n"},
 		{[]string{"-switchover"}, `POST /v1/switchover {}`, "app2 took over from app1 in epoch 4 (switchover) (sealed 2 ms, serving 12 ms)\n"},
 		{[]string{"-switchover", "-to", "app2"}, `POST /v1/switchover {"to":"app2"}`, "app2 took over from app1 in epoch 4 (switchover) (sealed 2 ms, serving 12 ms)\n"},
 		{
@@ -65,6 +70,8 @@ func TestOrdersThatSayTooLittleOrTooMuch(t *testing.T) {
 		{[]string{"-failover", "-force", "-reason", "r"}, "-to NAME"},
 		{[]string{"-failover", "-primary-is-stopped"}, "-force"},
 		{[]string{"-maintenance", "app2"}, "NAME=on or NAME=off"},
+		{[]string{"-add-monitor", "m4"}, "NAME=host:port"},
+		{[]string{"-add-monitor", "m4=8110"}, "NAME=host:port"},
 		{[]string{"-freeze", "app2", "-for", "-1s"}, "-for -1s"},
 		{[]string{"-kill", "app2", "-for", "1s"}, "-for belongs to -freeze"},
 	} {
