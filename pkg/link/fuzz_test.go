@@ -47,9 +47,12 @@ func FuzzNode(f *testing.F) {
 		}), ServerOptions{})
 		up, err := http.NewRequestWithContext(t.Context(), http.MethodGet, Path, nil)
 		require.NoError(t, err)
-		c := &serverConn{server: s, upgrade: up, context: t.Context(), jobs: map[uint64]*job{}}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		c := s.newConn(ctx, up)
 		c.open(script{}, bufio.NewReader(bytes.NewReader(b)))
 		require.Error(t, c.serve(c.take))
+		cancel()
 		c.wait.Wait()
 		for _, j := range c.jobs {
 			require.False(t, j.started, "a job that was started has an end")

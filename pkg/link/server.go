@@ -54,7 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// in that one's context must not reach them.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := &serverConn{server: s, upgrade: r, context: ctx, jobs: map[uint64]*job{}, work: make(chan *job)}
+	c := s.newConn(ctx, r)
 	if !s.admit(c) {
 		problem.Write(w, problem.Errorf(problem.NoPrimary, "this node is stopping"))
 		return

@@ -30,6 +30,11 @@ type serverConn struct {
 	leaving bool // takes no more requests
 }
 
+// newConn returns a connection that r is to be upgraded to. ctx ends with it.
+func (s *Server) newConn(ctx context.Context, r *http.Request) *serverConn {
+	return &serverConn{server: s, upgrade: r, context: ctx, jobs: map[uint64]*job{}, work: make(chan *job)}
+}
+
 // open begins to use the connection.
 func (c *serverConn) open(conn net.Conn, in *bufio.Reader) {
 	c.mu.Lock()
