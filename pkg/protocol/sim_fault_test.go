@@ -24,7 +24,7 @@ func (w *world) drawFaults() faultMix {
 	}
 	for _, kind := range []func(*world){
 		(*world).crash, (*world).loseDisk, (*world).freeze, (*world).cutLink, (*world).isolate,
-		(*world).breakStream, (*world).killMonitor, (*world).freezeMonitor, (*world).operate, (*world).powerCut,
+		(*world).breakStream, (*world).killMonitor, (*world).freezeMonitor, (*world).yield, (*world).operate, (*world).powerCut,
 		(*world).switchOver, (*world).failOver, (*world).pauseAwhile, (*world).handOff, (*world).removeNode,
 	} {
 		if some() {
@@ -57,10 +57,12 @@ func (w *world) stop(n *node, away time.Duration) {
 		return
 	}
 	p.die()
-	if w.rng.IntN(2) == 0 { // the monitor sees the connection close
-		w.send(n.name, monitorName, func() {
-			w.monitor.event(func() { w.monitor.core.ConnClosed(n.name, p.me.Boot, w.now) })
-		})
+	if w.rng.IntN(2) == 0 { // the monitors see the connection close
+		for _, m := range w.monitors {
+			w.send(n.name, m.name, func() {
+				m.event(func() { m.core.ConnClosed(n.name, p.me.Boot, w.now) })
+			})
+		}
 	}
 	w.after(away, func() { w.startProcess(n) })
 }
@@ -111,7 +113,10 @@ func (w *world) cut(a, b string, d time.Duration) {
 }
 
 func (w *world) cutLink() {
-	ends := []string{monitorName}
+	var ends []string
+	for _, m := range w.monitors {
+		ends = append(ends, m.name)
+	}
 	for _, n := range w.nodes {
 		ends = append(ends, n.name)
 	}
@@ -125,8 +130,10 @@ func (w *world) cutLink() {
 
 func (w *world) isolate() {
 	n, d := w.anyNode(), w.away()
-	w.cut(n.name, monitorName, d)
-	w.cut(monitorName, n.name, d)
+	for _, m := range w.monitors {
+		w.cut(n.name, m.name, d)
+		w.cut(m.name, n.name, d)
+	}
 	for _, o := range w.nodes {
 		w.cut(n.name, o.name, d)
 		w.cut(o.name, n.name, d)
@@ -141,21 +148,23 @@ func (w *world) breakStream() {
 }
 
 func (w *world) killMonitor() {
-	if w.monitor.dead {
+	m := w.monitors[w.rng.IntN(len(w.monitors))]
+	if m.dead {
 		return
 	}
-	w.tell("the monitor dies")
-	w.monitor.dead = true
+	w.tell("%s dies", m.name)
+	m.dead = true
 	w.after(w.away(), func() {
-		if w.monitor.dead {
-			w.startMonitor()
+		if w.monitors[m.number] == m {
+			w.startMonitor(m.number)
 		}
 	})
 }
 
 func (w *world) freezeMonitor() {
-	w.tell("the monitor is frozen")
-	w.monitor.frozen = w.now.Add(w.away())
+	m := w.monitors[w.rng.IntN(len(w.monitors))]
+	w.tell("%s is frozen", m.name)
+	m.frozen = w.now.Add(w.away())
 }
 
 // operate is what people do: maintenance, and other members.
@@ -181,9 +190,11 @@ func (w *world) heal() {
 	w.tell("everything is healed")
 	w.calm = true
 	w.cuts = map[[2]string]time.Time{}
-	w.monitor.frozen = w.now
-	if w.monitor.dead {
-		w.startMonitor()
+	for i, m := range w.monitors {
+		m.frozen = w.now
+		if m.dead {
+			w.startMonitor(i)
+		}
 	}
 	w.pause(false)
 	for _, n := range w.nodes {

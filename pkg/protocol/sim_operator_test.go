@@ -16,14 +16,14 @@ type sealing struct {
 // seal brings the monitor's wish to the primary. The answer may never come.
 func (m *monitorProcess) seal(e protocol.MonitorEffect) {
 	n := m.w.node(e.Node)
-	m.w.send(monitorName, n.name, func() {
+	m.w.send(m.name, n.name, func() {
 		if n.process == nil {
 			return
 		}
 		p := n.process
 		p.event(func() {
 			p.seal(e, func(at protocol.Position, err string) {
-				m.w.send(n.name, monitorName, func() {
+				m.w.send(n.name, m.name, func() {
 					m.event(func() {
 						m.core.SealAnswered(protocol.SealAnswer{Order: e.Order, Position: at, Err: err}, m.w.now)
 					})

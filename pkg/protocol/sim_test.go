@@ -100,7 +100,7 @@ func (w *world) play() {
 	s.ReplaceAfter = protocol.Duration(time.Second + w.upTo(2*time.Second))
 	w.reg, _ = w.reg.Apply(protocol.Command{Found: &protocol.Found{Cluster: "c", Settings: s}})
 	w.faults = w.drawFaults()
-	w.startMonitor()
+	w.startMonitors()
 	for i := range size {
 		n := &node{name: string(rune('a' + i))}
 		w.nodes = append(w.nodes, n)

@@ -10,7 +10,7 @@ import (
 )
 
 // world is a whole cluster in virtual time, out of one random seed: real replicas,
-// a real monitor and a real registry, with made-up disks and a made-up network.
+// one or three real monitors and a real registry, with made-up disks and a made-up network.
 // What it does depends on the seed alone, so that a failure can be run again.
 type world struct {
 	seed   uint64
@@ -20,14 +20,17 @@ type world struct {
 	queue  events
 	serial uint64
 
-	nodes   []*node
-	monitor *monitorProcess
-	reg     protocol.Registry
-	cuts    map[[2]string]time.Time // a direction of a link, and until when it is cut
-	faults  faultMix
-	calm    bool // no more faults: everything that is sent arrives
-	writes  int
-	steps   int
+	nodes []*node
+	// monitors has the newest start of each; monitor is the one that leads the
+	// registry, which takes no command of another.
+	monitors []*monitorProcess
+	monitor  *monitorProcess
+	reg      protocol.Registry
+	cuts     map[[2]string]time.Time // a direction of a link, and until when it is cut
+	faults   faultMix
+	calm     bool // no more faults: everything that is sent arrives
+	writes   int
+	steps    int
 	// harms counts what went wrong so far; skip are the numbers of those that are
 	// left out of this run.
 	harms int
