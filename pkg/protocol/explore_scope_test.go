@@ -106,13 +106,13 @@ type root struct {
 func scopes() []scope {
 	both := []root{{"born", bornAt}, {"joined", joinedAt}}
 	return []scope{
-		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 30_000, both},
-		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000, both},
-		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 30_000, both},
-		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000, both},
-		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 30_000, both},
-		{"two nodes, slow cuts", bounds{nodes: 2, epochs: 2, writes: 1, versions: 2, late: 2, wires: 1, cuts: true}, 30_000, both[1:]},
-		{"three nodes, one behind", bounds{nodes: 3, epochs: 3, versions: 3, late: 1, wires: 1}, 30_000, []root{{"behind", behindAt}}},
-		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 30_000, both},
+		{"two nodes, every step", bounds{nodes: 2, fine: true, epochs: 2, writes: 1, crashes: 1, versions: 3, late: 2, wires: 1}, 100_000, both},
+		{"two nodes", bounds{nodes: 2, epochs: 3, writes: 1, crashes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 100_000, both},
+		{"two nodes, late", bounds{nodes: 2, epochs: 2, writes: 1, breaks: 2, versions: 4, late: 3, wires: 2}, 100_000, both},
+		{"two nodes, reads", bounds{nodes: 2, epochs: 2, writes: 1, reads: 2, breaks: 1, versions: 4, late: 2, wires: 1}, 100_000, both},
+		{"two nodes, lost disk", bounds{nodes: 2, epochs: 2, writes: 1, losses: 1, versions: 5, late: 2, wires: 1}, 100_000, both},
+		{"two nodes, slow cuts", bounds{nodes: 2, epochs: 2, writes: 1, versions: 2, late: 2, wires: 1, cuts: true}, 100_000, both[1:]},
+		{"three nodes, one behind", bounds{nodes: 3, epochs: 3, versions: 3, late: 1, wires: 1}, 100_000, []root{{"behind", behindAt}}},
+		{"three nodes", bounds{nodes: 3, epochs: 2, writes: 1, breaks: 1, versions: 4, late: 2, wires: 1}, 100_000, both},
 	}
 }

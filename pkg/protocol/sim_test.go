@@ -28,7 +28,7 @@ const (
 // step what the design promises. A finding prints its seed and its last steps.
 func TestSimulation(t *testing.T) {
 	seeds := make([]uint64, 0, simSeeds+1)
-	fresh := 1
+	fresh := simFresh
 	if n, err := strconv.Atoi(os.Getenv(envSeeds)); err == nil {
 		fresh = n
 	}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package protocol_test
+
+// simFresh is how many fresh seeds an ordinary run tries: half a minute.
+const simFresh = 600
