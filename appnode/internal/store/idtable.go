@@ -165,7 +165,7 @@ func (t *idTable) check(a answered, pos protocol.Position) error {
 // apply remembers the answer of the record at pos, which check has passed.
 func (t *idTable) apply(a answered, pos protocol.Position, now int64) {
 	if !a.id.OfSession() {
-		t.keys.add(&keyed{a.id.Key, Answer{a.hash, pos, a.status}, now})
+		t.keys.add(&keyed{key: a.id.Key, answer: Answer{a.hash, pos, a.status}, time: now})
 		return
 	}
 	old := t.session(a.id.Session)

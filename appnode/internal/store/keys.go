@@ -1,19 +1,25 @@
 package store
 
-import "github.com/tidwall/btree"
+import (
+	"github.com/cespare/xxhash/v2"
+	"github.com/tidwall/btree"
+)
 
 // keyed is the answer to a request with a key of the caller's own. It is never
 // changed once made.
 type keyed struct {
 	key    string
 	answer Answer
-	time   int64 // group time
+	time   int64  // group time
+	next   *keyed // another key of the same hash
 }
 
 // keyTable is the answers to requests with a key of the caller's own. The zero
 // table is empty.
 type keyTable struct {
-	byKey *btree.Map[string, *keyed]
+	// byHash leads to the keys of each hash. A tree of the keys themselves takes
+	// several times as long: every comparison would fetch another key's text.
+	byHash *btree.Map[uint32, *keyed]
 	// bySeq is in the order of their age: each is of one record, and the group's
 	// time does not go back from record to record.
 	bySeq *btree.Map[uint64, *keyed]
@@ -21,32 +27,43 @@ type keyTable struct {
 
 // share returns a table of the same answers that changes independently.
 func (t *keyTable) share() keyTable {
-	if t.byKey == nil {
+	if t.byHash == nil {
 		return keyTable{}
 	}
-	return keyTable{t.byKey.Copy(), t.bySeq.Copy()}
+	return keyTable{t.byHash.Copy(), t.bySeq.Copy()}
 }
 
 func (t *keyTable) get(key string) *keyed {
-	if t.byKey == nil {
+	if t.byHash == nil {
 		return nil
 	}
-	k, _ := t.byKey.Get(key)
+	k, _ := t.byHash.Get(hashOf(key))
+	for k != nil && k.key != key {
+		k = k.next
+	}
 	return k
 }
 
+func hashOf(key string) uint32 { return uint32(xxhash.Sum64String(key)) }
+
 func (t *keyTable) len() int {
-	if t.byKey == nil {
+	if t.bySeq == nil {
 		return 0
 	}
-	return t.byKey.Len()
+	return t.bySeq.Len()
 }
 
+// add takes an answer in. Its key is not there.
 func (t *keyTable) add(k *keyed) {
-	if t.byKey == nil {
-		t.byKey, t.bySeq = btree.NewMap[string, *keyed](degree), btree.NewMap[uint64, *keyed](degree)
+	if t.byHash == nil {
+		t.byHash, t.bySeq = btree.NewMap[uint32, *keyed](degree), btree.NewMap[uint64, *keyed](degree)
 	}
-	t.byKey.Set(k.key, k)
+	if same, collides := t.byHash.Set(hashOf(k.key), k); collides {
+		linked := *k
+		linked.next = same
+		k = &linked
+		t.byHash.Set(hashOf(k.key), k)
+	}
 	t.bySeq.Set(uint64(k.answer.Position.Seq), k)
 }
 
@@ -79,7 +96,31 @@ func (t *keyTable) expire(now int64) {
 		if k == nil || !expired(k.time, now) {
 			return
 		}
-		t.byKey.Delete(k.key)
+		t.drop(k.key)
 		t.bySeq.Delete(uint64(k.answer.Position.Seq))
 	}
+}
+
+// drop takes a key out of those of its hash. What another table shares is copied,
+// not changed.
+func (t *keyTable) drop(key string) {
+	hash := hashOf(key)
+	first, _ := t.byHash.Get(hash)
+	if rest := first.without(key); rest != nil {
+		t.byHash.Set(hash, rest)
+	} else {
+		t.byHash.Delete(hash)
+	}
+}
+
+func (k *keyed) without(key string) *keyed {
+	switch {
+	case k == nil:
+		return nil
+	case k.key == key:
+		return k.next
+	}
+	c := *k
+	c.next = k.next.without(key)
+	return &c
 }
