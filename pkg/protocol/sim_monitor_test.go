@@ -77,7 +77,7 @@ func (w *world) lead(m *monitorProcess) {
 	if old := w.monitor; old != m {
 		w.tell("%s leads the registry", m.name)
 		w.monitor = m
-		old.event(func() { old.core.Lead(false, w.now) })
+		old.event(func() { old.core.Lead(w.monitor == old, w.now) }) // it may lead again by then
 	}
 	m.event(func() {
 		m.learn()
