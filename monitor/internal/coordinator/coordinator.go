@@ -62,9 +62,12 @@ type Options struct {
 	Config   protocol.MonitorConfig
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	// Peers are the other monitors; nil: there is only this one.
-	Peers   Peers
-	Metrics *Metrics
-	Log     zerolog.Logger
+	Peers Peers
+	// Settings is told of the cluster's settings whenever the registry's may be
+	// others than before. It must not block.
+	Settings func(protocol.Settings)
+	Metrics  *Metrics
+	Log      zerolog.Logger
 }
 
 // Coordinator is a running monitor's judgement. Its exported methods may be
@@ -202,6 +205,9 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 		push = push || rec.Version != before.Groups[id].Version
 	}
 	c.redraw()
+	if c.reg.Cluster != "" { // before, those of the command line hold
+		c.opts.Settings(c.reg.Settings)
+	}
 	if push && c.leads {
 		for _, n := range c.reg.Nodes {
 			c.spawn(func() { c.push(ctx, n, a) })

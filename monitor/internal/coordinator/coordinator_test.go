@@ -60,7 +60,7 @@ func TestAMonitorThatStartedAgainLeadsOnceItKnowsAll(t *testing.T) {
 	require.NoError(t, err)
 	c := New(Options{
 		Name: "m1", Registry: reg, Config: protocol.DefaultMonitorConfig(), Dial: new(net.Dialer).DialContext,
-		Metrics: measures, Log: zerolog.Nop(),
+		Settings: func(protocol.Settings) {}, Metrics: measures, Log: zerolog.Nop(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -20,7 +20,7 @@ func TestNewsAreToldOnce(t *testing.T) {
 	require.NoError(t, err)
 	c := New(Options{
 		Name: "m1", Registry: reg, Config: protocol.DefaultMonitorConfig(), Dial: new(net.Dialer).DialContext,
-		Metrics: measures, Log: zerolog.Nop(),
+		Settings: func(protocol.Settings) {}, Metrics: measures, Log: zerolog.Nop(),
 	})
 	_, _, changed := c.News()
 	ctx, cancel := context.WithCancel(t.Context())
