@@ -69,6 +69,8 @@ func (s *situation) nodeProspect(n NodeEntry) NodeProspect {
 	switch {
 	case n.UUID == s.rec.Primary.UUID && s.cause() == "":
 		p.Why = "it is the primary"
+	case n.Maintenance && !p.InSync:
+		p.Why = n.Name + " is in maintenance: end that with client -maintenance " + n.Name + "=off"
 	case !p.InSync && !s.rec.IsMember(n.UUID):
 		p.Why = n.Name + " is a spare: it holds no copy"
 	case !p.InSync:

@@ -41,3 +41,15 @@ func TestExplainSaysWhoIsAwaited(t *testing.T) {
 	require.False(t, nodes["B"].Can)
 	require.Contains(t, nodes["B"].Why, "start it again")
 }
+
+func TestExplainTellsOfMaintenance(t *testing.T) {
+	d := at(t, born(t, "A", "B", "C").reg)
+	require.Nil(t, d.applies(maintenance("B", true)))
+	rec := d.reg.Groups[0]
+	require.Nil(t, d.applies(Command{ChangeInSync: &ChangeInSync{
+		Version: rec.Version, Epoch: rec.Epoch, Primary: rec.Primary, InSync: []UUID{"A", "C"},
+	}}))
+	_, nodes := d.explains()
+	require.False(t, nodes["B"].Can)
+	require.Contains(t, nodes["B"].Why, "-maintenance B=off")
+}
