@@ -33,7 +33,7 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	fs.DurationVar(&o.HeartbeatInterval, "heartbeat-interval", o.HeartbeatInterval, "time between two heartbeats")
 	fs.DurationVar(&o.HandOff, "hand-off", o.HandOff, "how long to hand over before stopping (0s: just stop)")
 	fs.Int64Var(&o.MaxBytes, "max-bytes", o.MaxBytes, "limit of the map in memory, in bytes (0: none)")
-	fs.Int64Var(&o.SnapshotBytes, "snapshot-bytes", o.SnapshotBytes, "journal written between two snapshots, in bytes")
+	fs.Int64Var(&o.SnapshotBytes, "snapshot-bytes", o.SnapshotBytes, "journal written between two snapshots, in bytes; more where the map is larger than that")
 	fs.BoolVar(&o.Insecure, "insecure", o.Insecure, "allow an address that is not loopback, although nothing is encrypted or asked for")
 	format := fs.String("log-format", "console", "console or json")
 	level := fs.String("log-level", "info", "debug, info, warn or error")

@@ -13,6 +13,8 @@ import (
 
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/pulse"
+	"understudy.example/pkg/together"
 	"understudy.example/pkg/wire"
 )
 
@@ -20,6 +22,9 @@ const (
 	// beatTimeout bounds one heartbeat. A monitor that takes longer is as good
 	// as gone; the next heartbeat tries a new connection.
 	beatTimeout = time.Second
+	// saidFor is how long a heartbeat that was encoded for one monitor is told to the
+	// others as well.
+	saidFor = 5 * time.Millisecond
 	// proposeTimeout bounds one attempt to reach a monitor with a proposal. The
 	// core repeats what got no answer.
 	proposeTimeout = 500 * time.Millisecond
@@ -30,13 +35,15 @@ const (
 // beat sends a heartbeat to one monitor each interval, and at once when the
 // node has something new to say, and takes the registry's word from the answer.
 func (n *node) beat(ctx context.Context, monitor string) error {
-	ticker := time.NewTicker(n.opts.HeartbeatInterval)
-	defer ticker.Stop()
+	sender := &pulse.Sender{Dial: n.opts.Network.Dial, Monitor: monitor, Timeout: beatTimeout}
+	defer sender.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	nudge := n.nudges[slices.Index(n.opts.Monitors, monitor)]
 	said, answered := "nothing yet", false
 	for {
 		text := ""
-		if err := n.beatOnce(ctx, monitor); err != nil {
+		if err := n.beatOnce(ctx, sender); err != nil {
 			text = err.Error()
 		}
 		if now := text == ""; now != answered {
@@ -47,13 +54,29 @@ func (n *node) beat(ctx context.Context, monitor string) error {
 			n.tellBeat(monitor, text)
 			said = text
 		}
+		timer.Reset(n.untilBeat())
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
 		case <-nudge:
 		}
 	}
+}
+
+// maxTogether bounds the nodes of a cluster that send their heartbeats at the same
+// moments: of more than these a monitor would be late with its answers.
+const maxTogether = 16
+
+// untilBeat returns how long it is to the next heartbeat. All monitors are sent
+// theirs at the same moments, and in a small cluster by all nodes: to wake up is
+// most of what one costs.
+func (n *node) untilBeat() time.Duration {
+	every := n.opts.HeartbeatInterval
+	if word := n.known.Load(); word != nil && len(word.Nodes) <= maxTogether {
+		return together.Until(every)
+	}
+	return every - time.Since(n.started)%every
 }
 
 func (n *node) countAnswering(one bool) {
@@ -73,14 +96,21 @@ func (n *node) tellBeat(monitor, trouble string) {
 	n.log.Warn().Str("monitor", monitor).Str("error", trouble).Msg("heartbeat not answered")
 }
 
-func (n *node) beatOnce(ctx context.Context, monitor string) error {
-	var a wire.Assignment
-	if err := n.post(ctx, beatTimeout, monitor, wire.PathHeartbeat, n.Status(), &a); err != nil {
+func (n *node) beatOnce(ctx context.Context, to *pulse.Sender) error {
+	message, err := n.said.json(n.Status)
+	if err != nil {
 		return err
 	}
-	n.monitors.answered(monitor, a.Leads)
+	a, err := to.Send(ctx, message)
+	if err != nil {
+		return err
+	}
+	if err := wire.CheckFormat(a.V); err != nil {
+		return err
+	}
+	n.monitors.answered(to.Monitor, a.Leads)
 	// Only who decides knows for sure what it says of a corrupt replica.
-	return n.assign(&a, a.Leads)
+	return n.assign(a, a.Leads)
 }
 
 // post sends one message to a monitor or a node and reads the answer into out.
@@ -165,14 +195,12 @@ const probeEvery = time.Second
 // probeDisk writes a small file once a second, off the path of heartbeats, so
 // that a stalled disk shows also without writes.
 func (n *node) probeDisk(ctx context.Context) error {
-	ticker := time.NewTicker(probeEvery)
-	defer ticker.Stop()
 	name := filepath.Join(n.opts.Data, "probe")
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(together.Until(probeEvery)):
 		}
 		n.probeSince.Store(int64(time.Since(n.started)))
 		err := n.probeOnce(name)

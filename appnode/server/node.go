@@ -48,6 +48,7 @@ type node struct {
 	// answering counts the monitors whose last answer to a heartbeat came.
 	answering atomic.Int32
 	monitors  monitors
+	said      spoken
 	links     *link.Server // the same interface as on HTTP, for monitors and the client library
 
 	peers    peers
@@ -86,6 +87,7 @@ func (n *node) changed() {
 
 // nudge has a heartbeat sent to every monitor at once.
 func (n *node) nudge() {
+	n.said.forget()
 	for _, c := range n.nudges {
 		select {
 		case c <- struct{}{}:

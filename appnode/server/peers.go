@@ -13,6 +13,7 @@ import (
 
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/together"
 	"understudy.example/pkg/wire"
 )
 
@@ -45,13 +46,11 @@ type peers struct {
 
 // watchPeers asks every other node for its heartbeat each second.
 func (n *node) watchPeers(ctx context.Context) error {
-	ticker := time.NewTicker(peerEvery)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(together.Until(peerEvery)):
 		}
 		n.askPeers(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/together"
 	"understudy.example/pkg/wire"
 )
 
@@ -20,13 +21,11 @@ const (
 // earlier epoch that no monitor reaches: nobody else tells it that its time is
 // over.
 func (n *node) tellMembers(ctx context.Context) error {
-	ticker := time.NewTicker(tellEvery)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(together.Until(tellEvery)):
 		case <-n.serving:
 		}
 		n.tellAll(ctx)

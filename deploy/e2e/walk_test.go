@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -42,6 +43,32 @@ func TestTheWalk(t *testing.T) {
 	for _, who := range []string{"primary", "app1", "app2"} {
 		require.Equal(t, s.state("standby"), s.state(who), who)
 	}
+}
+
+// TestTheWalkWithASpare has a standby die: the spare takes its place by itself, and
+// the dead one is the spare when it is back.
+func TestTheWalkWithASpare(t *testing.T) {
+	s := tell(t, three, with([]string{"-replace-after", "1s"}, nil), func(_ *story, o *cluster.Options) {
+		o.WantCopies, o.Respawn = 2, 5*time.Second
+	})
+	require.Zero(t, s.client("-put", "name=Grace").code)
+	born := s.group()
+	victim := born.InSync[0]
+	if victim == born.Primary {
+		victim = born.InSync[1]
+	}
+	s.await("the spare is known", func() bool { return len(s.group().Spares) == 1 })
+	spare := s.group().Spares[0]
+	require.Equal(t, "killed "+victim+"\n", s.client("-kill", victim).stdout)
+	s.await("the spare is in sync", func() bool { return len(s.group().InSync) == 2 && slices.Contains(s.group().InSync, spare) })
+	require.Equal(t, "Grace", s.state(spare)["name"])
+	require.Contains(t, s.client("-history").stdout, victim+" has not been heard for 1s: "+spare+" takes its place")
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	require.NoError(t, s.WaitWell(ctx))
+	require.Regexp(t, `(?m)^`+victim+` +0 +none +spare `, s.client("-status").stdout)
+	require.EqualValues(t, 1, s.group().Epoch, "no failover was needed")
+	s.settled()
 }
 
 // tellsTheFailover checks the monitor's story of the failover in its log.

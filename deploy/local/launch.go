@@ -38,7 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	err = keep(ctx, cluster.Options{
 		Binaries: binaries,
 		Nodes:    s.nodes, Monitors: s.monitors, WantCopies: s.copies,
-		Dir: dir, Port: s.port, Respawn: s.respawn, Profile: s.profile,
+		MonitorFlags: []string{"-topology", s.topology, "-reads", s.reads},
+		Dir:          dir, Port: s.port, Respawn: s.respawn, Profile: s.profile,
 		Output: stderr, Log: log,
 	}, stdout)
 	if err == nil {

@@ -33,6 +33,7 @@ func TestUsageErrors(t *testing.T) {
 		"-nodes 0 is out of range: 1 to 9":                {"-nodes", "0"},
 		"-nodes 10 is out of range: 1 to 9":               {"-nodes", "10"},
 		"-want-copies 3 is out of range: 1 to -nodes (2)": {"-want-copies", "3"},
+		`-reads "all" is not known: primary or spread`:    {"-reads", "all"},
 		"-port 0 is out of range: 1 to 65000":             {"-port", "0"},
 		"-respawn -1s is negative":                        {"-respawn", "-1s"},
 		"unknown flag -node: did you mean -nodes?":        {"-node", "2"},
@@ -50,7 +51,7 @@ func TestUsageErrors(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	s, err := parseSettings(nil, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, settings{nodes: 2, monitors: 1, groups: 1, respawn: 3 * time.Second, port: 8080, logLevel: "info"}, s)
+	require.Equal(t, settings{nodes: 2, monitors: 1, groups: 1, topology: "star", reads: "primary", respawn: 3 * time.Second, port: 8080, logLevel: "info"}, s)
 }
 
 func TestDirectories(t *testing.T) {

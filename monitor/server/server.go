@@ -114,11 +114,14 @@ func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheu
 	})
 	m.coordinator = coordinator.New(coordinator.Options{
 		Name: o.Name, Address: o.address(), Registry: m.registry, Peers: m.peers, Config: o.Protocol, Dial: o.Network.Dial,
-		Settings: func(s protocol.Settings) { m.proxy.SetHold(time.Duration(s.Hold)) },
-		Metrics:  measures, Log: log.With().Str("component", "coordinator").Logger(),
+		Settings: func(s protocol.Settings) {
+			m.proxy.SetHold(time.Duration(s.Hold))
+			m.proxy.SetReads(s.Reads)
+		},
+		Metrics: measures, Log: log.With().Str("component", "coordinator").Logger(),
 	})
 	m.proxy = proxy.New(proxy.Options{
-		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Reopened: m.coordinator.Reopened, Registerer: metrics,
+		Directory: m.coordinator, Dial: o.Network.Dial, Hold: time.Duration(o.Settings.Hold), Reads: o.Settings.Reads, Reopened: m.coordinator.Reopened, Registerer: metrics,
 	})
 	still := o.Freeze
 	if !o.AllowKill {

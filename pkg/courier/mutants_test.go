@@ -1,13 +1,10 @@
 package courier
 
 import (
-	"os"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // mutants lists what keeps a caller from an answer that is not true. The tests of
@@ -41,25 +38,7 @@ func mutants() []mutant.Mutant {
 	}
 }
 
-// TestMutantsFitTheSource keeps the list from going stale.
-func TestMutantsFitTheSource(t *testing.T) {
-	for _, m := range mutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
-// TestMutantsAreCaught expects the ordinary tests of this package to fail with
-// every mutant, in one run.
-func TestMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the tests against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range mutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: "."})
-			require.NoError(t, err)
-			require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
-			t.Logf("caught by %s, in %.1f s", strings.Join(r.Caught, ", "), r.Took.Seconds())
-		})
-	}
+// TestMutants expects the ordinary tests of this package to fail with every mutant.
+func TestMutants(t *testing.T) {
+	mutanttest.Run(t, mutants(), mutant.Trial{Package: "."}, nil)
 }

@@ -60,6 +60,11 @@ func upgrade(conn net.Conn, address, path, protocol string) (*bufio.Reader, erro
 // Accept answers a request for an upgrade to protocol, and hands the
 // connection over. On an error the request has been answered.
 func Accept(w http.ResponseWriter, r *http.Request, protocol string) (net.Conn, *bufio.Reader, error) {
+	return AcceptSized(w, r, protocol, readBuffer)
+}
+
+// AcceptSized is [Accept] with a read buffer of the given size at least, in bytes.
+func AcceptSized(w http.ResponseWriter, r *http.Request, protocol string, size int) (net.Conn, *bufio.Reader, error) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), protocol) {
 		err := problem.Errorf(problem.UnsupportedVersion, "this path speaks %s, and %q was asked for: run the same release everywhere", protocol, r.Header.Get("Upgrade"))
 		problem.Write(w, err)
@@ -75,9 +80,9 @@ func Accept(w http.ResponseWriter, r *http.Request, protocol string) (net.Conn, 
 	if _, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	if rw.Reader.Size() < readBuffer {
+	if rw.Reader.Size() < size {
 		held, _ := rw.Reader.Peek(rw.Reader.Buffered()) // cannot fail: it is buffered
-		return conn, bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(held)), conn), readBuffer), nil
+		return conn, bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(held)), conn), size), nil
 	}
 	return conn, rw.Reader, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"understudy.example/pkg/frame"
+	"understudy.example/pkg/together"
 )
 
 var (
@@ -141,8 +142,6 @@ func (c *conn) bye(reason string) {
 // something is in flight: it asks a silent peer for a sign of life, and gives up
 // one that has none.
 func (c *conn) keep() {
-	beats := time.NewTicker(tick)
-	defer beats.Stop()
 	var w watch
 	for {
 		select {
@@ -151,7 +150,7 @@ func (c *conn) keep() {
 		case <-c.stop:
 			c.end(ErrClosed)
 			return
-		case <-beats.C:
+		case <-time.After(together.Until(tick)):
 		}
 		if err := w.beat(c); err != nil {
 			c.end(err)

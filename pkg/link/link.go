@@ -49,7 +49,7 @@ const (
 	maxReason  = 256       // bytes of a sentence about a failure
 )
 
-// The bounds of time. They are judged every tick, and so up to a tick late.
+// The bounds of time. They are judged every tick, and so up to a tick late or early.
 const (
 	tick        = 500 * time.Millisecond
 	pingTicks   = 2  // of silence with something in flight: 1 s

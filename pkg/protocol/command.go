@@ -19,6 +19,7 @@ type Command struct {
 	Override      *Override       `json:"override,omitempty"`
 	Remove        *Remove         `json:"remove,omitempty"`
 	Forget        *Forget         `json:"forget,omitempty"`
+	Adopt         *Adopt          `json:"adopt,omitempty"`
 	SetConfig     *SetConfig      `json:"set_config,omitempty"`
 	Note          *HistoryEvent   `json:"note,omitempty"`
 }
@@ -41,6 +42,10 @@ type Register struct {
 	// the zero one for none; a nil Over takes the place of any. A late copy must
 	// not put a dead boot over a living one that registered meanwhile.
 	Over *ReplicaBoot `json:"over,omitempty"`
+	// Cluster is the one that the node's directory is of, empty before it has joined
+	// one, and Journal the epoch of the newest record in it.
+	Cluster string `json:"cluster,omitempty"`
+	Journal Epoch  `json:"journal,omitempty"`
 }
 
 // Promote makes a replica the primary of the next epoch. The replica must be
@@ -160,6 +165,8 @@ const (
 	RefuseNotPrimary     RefusalCode = "not_primary"
 	RefuseBadRequest     RefusalCode = "bad_request"
 	RefuseForbidden      RefusalCode = "forbidden"
+	RefuseNotFound       RefusalCode = "not_found"
+	RefuseNoLeader       RefusalCode = "no_leader" // nobody decides for the moment: ask again
 )
 
 // RefusalCodes lists every reason for a refusal.
@@ -167,6 +174,7 @@ func RefusalCodes() []RefusalCode {
 	return []RefusalCode{
 		RefuseStaleVersion, RefuseWrongCluster, RefuseDuplicateNode, RefuseRegistryBehind,
 		RefuseWouldLoseData, RefuseNotPrimary, RefuseBadRequest, RefuseForbidden,
+		RefuseNotFound, RefuseNoLeader,
 	}
 }
 

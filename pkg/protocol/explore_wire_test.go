@@ -216,7 +216,7 @@ func (s *spot) hears(k int, p parcel) {
 		m.core.Acked(w.pid, p.epoch, p.durable, int64(m.last().Seq-p.durable), wall)
 	}
 	if p.confirm > 0 {
-		m.core.Confirmed(w.pid, p.epoch, p.confirm)
+		m.core.Confirmed(w.pid, p.epoch, p.confirm, wall)
 	}
 }
 

@@ -85,7 +85,7 @@ func TestHoleConfirmLostWithItsConnection(t *testing.T) {
 	s.acks(7, 1)
 	s.passes(490 * ms)
 	s.asksNothing()
-	s.r.Confirmed(7, 1, n)
+	s.r.Confirmed(7, 1, n, s.now)
 	s.passes(time.Second)
 	s.asksNothing()
 	require.True(t, s.r.ConfirmDue(s.now))

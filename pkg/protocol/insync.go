@@ -198,6 +198,7 @@ type slowness struct {
 	buckets [10]time.Duration
 	newest  int64     // number of the newest bucket since origin
 	origin  time.Time // of the first use: a wall clock that jumps moves nothing
+	counted time.Time // up to when
 }
 
 func (s *slowness) roll(now time.Time, window time.Duration) {

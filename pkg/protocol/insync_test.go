@@ -15,7 +15,7 @@ func (s *scene) answersFor(c ConnID, d time.Duration) {
 	for range d / (10 * ms) {
 		s.passes(10 * ms)
 		s.acks(c, s.r.Last().Seq)
-		s.r.Confirmed(c, s.r.Accepted(), s.r.ConfirmNumber())
+		s.r.Confirmed(c, s.r.Accepted(), s.r.ConfirmNumber(), s.now)
 	}
 }
 

@@ -72,6 +72,8 @@ type NodeReport struct {
 	Groups     []GroupReport
 	// Seen says of each node that it has heard how long ago that was.
 	Seen map[string]time.Duration
+	// Knows names the other nodes of which the registry has told it.
+	Knows []string
 }
 
 // GroupReport is one replica as it sees itself.
@@ -178,9 +180,12 @@ type Monitor struct {
 	groups map[GroupID]*groupWatch
 	// firstHeard is when this monitor first heard a node.
 	firstHeard time.Time
+	strangers  map[UUID]stranger
 	probes     uint64
 	orders     uint64
-	lastTick   time.Time
+	ticked     time.Time // the last tick
+	awakeAt    time.Time // when the process was last seen to run
+	stirred    bool      // see Stirred
 	yielded    time.Time // when the leadership was last handed over
 	out        []MonitorEffect
 }
@@ -207,8 +212,8 @@ type groupWatch struct {
 // NewMonitor returns the machine of a monitor that has just started.
 func NewMonitor(cfg MonitorConfig, reg Registry, now time.Time) *Monitor {
 	m := &Monitor{
-		cfg: cfg, awake: now, lastTick: now,
-		nodes: map[string]*watch{}, groups: map[GroupID]*groupWatch{},
+		cfg: cfg, awake: now, ticked: now, awakeAt: now,
+		nodes: map[string]*watch{}, groups: map[GroupID]*groupWatch{}, strangers: map[UUID]stranger{},
 	}
 	m.adopt(reg, now)
 	return m
@@ -258,6 +263,7 @@ func (m *Monitor) adopt(reg Registry, now time.Time) {
 		w := m.watch(name)
 		w.adoptEntry(entry)
 	}
+	m.welcome(reg)
 }
 
 func (m *Monitor) group(id GroupID) *groupWatch {
@@ -269,16 +275,12 @@ func (m *Monitor) group(id GroupID) *groupWatch {
 	return g
 }
 
-// Tick lets time pass. The shell calls it every 10 ms or so.
+// Tick lets time pass. The shell calls it when [Monitor.NextTick] says; more often
+// changes nothing.
 func (m *Monitor) Tick(now time.Time) {
-	if now.Sub(m.lastTick) > m.cfg.SleptAfter {
-		m.log(LogWarn, "", "monitor slept, learning anew before it judges", now.Sub(m.lastTick).String())
-		m.awake = now
-		for _, w := range m.nodes {
-			w.suspicion = nil
-		}
-	}
-	m.lastTick = now
+	m.Awake(now)
+	m.ticked = now
+	before := len(m.out)
 	for _, name := range sortedKeys(m.nodes) {
 		m.tickNode(m.nodes[name], now)
 	}
@@ -287,6 +289,7 @@ func (m *Monitor) Tick(now time.Time) {
 	}
 	m.judge(now)
 	m.askForSpares(now)
+	m.stirred = len(m.out) > before
 }
 
 // Learning tells whether the monitor has just started or slept, and judges
@@ -301,4 +304,5 @@ func (m *Monitor) judge(now time.Time) {
 		m.judgeGroup(GroupID(id), now)
 	}
 	m.forgetRemoved(now)
+	m.stirred = true
 }

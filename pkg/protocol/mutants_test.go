@@ -1,7 +1,6 @@
 package protocol_test
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // mutantSeeds bounds how many worlds a mutant may survive.
@@ -81,40 +81,19 @@ func mutants() []mutant.Mutant {
 	}
 }
 
-// TestMutantsFitTheSource keeps the list from going stale.
-func TestMutantsFitTheSource(t *testing.T) {
-	for _, m := range mutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
 var (
 	caughtBy   = regexp.MustCompile(`seed (\d+): (.*) \(run it alone`)
 	worldsText = regexp.MustCompile(`caught in world (\d+), after (\d+) steps`)
 )
 
-// TestMutantsAreCaught expects the simulation to fail with every mutant.
-func TestMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the simulation against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range mutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			out := try(t, m, "^TestSimulation$", envSeeds+"="+mutantSeeds)
-			found := caughtBy.FindStringSubmatch(out.Output)
-			require.NotNil(t, found, "the mutant ended otherwise than by a finding:\n%s", out.Tail())
-			if steps := worldsText.FindString(out.Output); steps != "" {
-				t.Logf("%s: %s", steps, found[2])
-			}
-		})
-	}
-}
-
-// try runs tests against a mutant, and expects them to fail.
-func try(t *testing.T, m mutant.Mutant, tests, env string) mutant.Result {
-	t.Helper()
-	r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: ".", Tests: tests, Env: []string{env}})
-	require.NoError(t, err)
-	require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
-	return r
+// TestMutants expects the simulation to fail with every mutant.
+func TestMutants(t *testing.T) {
+	trial := mutant.Trial{Package: ".", Tests: "^TestSimulation$", Env: []string{envSeeds + "=" + mutantSeeds}}
+	mutanttest.Run(t, mutants(), trial, func(t *testing.T, r mutant.Result) {
+		found := caughtBy.FindStringSubmatch(r.Output)
+		require.NotNil(t, found, "the mutant ended otherwise than by a finding:\n%s", r.Tail())
+		if steps := worldsText.FindString(r.Output); steps != "" {
+			t.Logf("%s: %s", steps, found[2])
+		}
+	})
 }

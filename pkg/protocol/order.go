@@ -77,8 +77,10 @@ func (m *Monitor) Override(o Order, stopped bool, now time.Time) (order uint64, 
 	switch {
 	case strings.TrimSpace(o.Reason) == "":
 		return 0, "", refuse(RefuseBadRequest, "an override needs a reason, for the history")
+	case o.To == "":
+		return 0, "", refuse(RefuseBadRequest, "an override names a node")
 	case to == nil:
-		return 0, "", refuse(RefuseBadRequest, "an override names a node, and none is named %q", o.To)
+		return 0, "", refuse(RefuseNotFound, "no node is named %q", o.To)
 	case s.rec.IsInSync(to.entry.UUID):
 		return 0, "", refuse(RefuseStaleVersion, "%s is in the in-sync set and holds every acknowledged write: a failover to it loses nothing", to.name)
 	case s.why(to.entry.UUID, to) != "":
@@ -106,11 +108,11 @@ func (s *situation) take(o Order, p plan, to *watch) uint64 {
 func (s *situation) busy() *Refusal {
 	switch {
 	case !s.m.leader || s.m.reg.Cluster == "":
-		return refuse(RefuseStaleVersion, "this monitor does not lead: ask the leader")
+		return refuse(RefuseNoLeader, "this monitor does not lead: ask the leader")
 	case s.rec.Epoch == 0:
 		return refuse(RefuseStaleVersion, "group %d has no primary yet", s.id)
 	case s.m.Learning(s.now):
-		return refuse(RefuseStaleVersion, "this monitor has just started or slept, and learns who is there: ask again in a moment")
+		return refuse(RefuseNoLeader, "this monitor has just started or slept, and learns who is there: ask again in a moment")
 	case s.registryBehind():
 		return refuse(RefuseRegistryBehind, "%s", s.behindDetail())
 	case s.g.plan != nil:
@@ -137,7 +139,7 @@ func (s *situation) successor(name string) (*watch, *Refusal) {
 	w := s.named(name)
 	switch {
 	case w == nil:
-		return nil, refuse(RefuseBadRequest, "no node is named %q", name)
+		return nil, refuse(RefuseNotFound, "no node is named %q", name)
 	case ReplicaBoot{w.entry.UUID, w.entry.Boot} == s.rec.Primary:
 		return nil, refuse(RefuseStaleVersion, "%s is the primary already", name)
 	case !s.rec.IsInSync(w.entry.UUID):

@@ -22,7 +22,7 @@ func TestOperatorsFailoverRefuses(t *testing.T) {
 	d := at(t, born(t, "A", "B").reg)
 	require.Contains(t, d.refusesOrder(RefuseWouldLoseData)(d.m.FailOver(Order{To: "C"}, d.now)), "not in the in-sync set")
 	d.refusesOrder(RefuseStaleVersion)(d.m.FailOver(Order{To: "A"}, d.now))
-	d.refusesOrder(RefuseBadRequest)(d.m.FailOver(Order{To: "X"}, d.now))
+	d.refusesOrder(RefuseNotFound)(d.m.FailOver(Order{To: "X"}, d.now))
 	d.nodes["B"].DiskFull = true
 	d.beats("B")
 	require.Contains(t, d.refusesOrder(RefuseWouldLoseData)(d.m.FailOver(Order{}, d.now)), "B has a full disk")
@@ -114,7 +114,7 @@ func TestOverrideRefuses(t *testing.T) {
 	}{
 		{"without a reason", dead, Order{To: "C", Reason: " "}, RefuseBadRequest, "needs a reason"},
 		{"without a name", dead, Order{Reason: "burnt"}, RefuseBadRequest, "names a node"},
-		{"of a stranger", dead, Order{To: "X", Reason: "burnt"}, RefuseBadRequest, `none is named "X"`},
+		{"of a stranger", dead, Order{To: "X", Reason: "burnt"}, RefuseNotFound, `no node is named "X"`},
 		{"to who is in sync", dead, Order{To: "A", Reason: "burnt"}, RefuseStaleVersion, "a failover to it loses nothing"},
 		{"to who is down", func() *desk { d := dead(); d.crashes("C"); d.passes(time.Second); return d }, Order{To: "C", Reason: "burnt"}, RefuseStaleVersion, "C is down"},
 		{"to who is stopping", func() *desk { d := dead(); d.nodes["C"].Stopping = true; d.beats("C"); return d }, Order{To: "C", Reason: "burnt"}, RefuseStaleVersion, "C is stopping"},
@@ -129,7 +129,7 @@ func TestOverrideRefuses(t *testing.T) {
 			d.passes(time.Second)
 			return d
 		}, Order{To: "C", Reason: "burnt"}, RefuseWouldLoseData, "B holds every acknowledged write"},
-		{"by a follower", func() *desk { d := dead(); d.m.Lead(false, d.now); return d }, Order{To: "C", Reason: "burnt"}, RefuseStaleVersion, "ask the leader"},
+		{"by a follower", func() *desk { d := dead(); d.m.Lead(false, d.now); return d }, Order{To: "C", Reason: "burnt"}, RefuseNoLeader, "ask the leader"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := c.arrange()

@@ -1,13 +1,10 @@
 package protocol_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // orderMutants lists the rules of switchovers, maintenance, overrides and nodes
@@ -45,25 +42,8 @@ func orderMutants() []mutant.Mutant {
 	}
 }
 
-// TestOrderMutantsFitTheSource keeps the list from going stale.
-func TestOrderMutantsFitTheSource(t *testing.T) {
-	for _, m := range orderMutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
-// TestOrderMutantsAreCaught expects the ordinary tests of this package to fail
-// with every mutant, in one run.
-func TestOrderMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the tests against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range orderMutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: "."})
-			require.NoError(t, err)
-			require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
-			t.Logf("caught by %s, in %.1f s", strings.Join(r.Caught, ", "), r.Took.Seconds())
-		})
-	}
+// TestOrderMutants expects the ordinary tests of this package to fail with every
+// mutant.
+func TestOrderMutants(t *testing.T) {
+	mutanttest.Run(t, orderMutants(), mutant.Trial{Package: "."}, nil)
 }

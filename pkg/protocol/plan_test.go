@@ -110,7 +110,7 @@ func TestSwitchoverRefuses(t *testing.T) {
 		code    RefusalCode
 		why     string
 	}{
-		{"no such node", func(*desk) {}, "X", RefuseBadRequest, `no node is named "X"`},
+		{"no such node", func(*desk) {}, "X", RefuseNotFound, `no node is named "X"`},
 		{"the primary", func(*desk) {}, "A", RefuseStaleVersion, "A is the primary already"},
 		{"not in sync", func(*desk) {}, "C", RefuseWouldLoseData, "C is not in the in-sync set"},
 		{"down", func(d *desk) { d.crashes("B"); d.passes(time.Second) }, "B", RefuseStaleVersion, "B is down: start it again"},
@@ -119,8 +119,8 @@ func TestSwitchoverRefuses(t *testing.T) {
 		{"stopping", func(d *desk) { d.stops("B") }, "B", RefuseStaleVersion, "B is stopping"},
 		{"nobody named, nobody well", func(d *desk) { d.nodes["B"].DiskFull = true }, "", RefuseWouldLoseData, "B has a full disk"},
 		{"nobody named, the only one about to go", func(d *desk) { require.Nil(d.t, d.applies(maintenance("B", true))) }, "", RefuseWouldLoseData, "client -maintenance B=off"},
-		{"not the leader", func(d *desk) { d.m.Lead(false, d.now) }, "B", RefuseStaleVersion, "ask the leader"},
-		{"learning", func(d *desk) { d.now = d.now.Add(time.Second); d.m.Tick(d.now) }, "B", RefuseStaleVersion, "ask again in a moment"},
+		{"not the leader", func(d *desk) { d.m.Lead(false, d.now) }, "B", RefuseNoLeader, "ask the leader"},
+		{"learning", func(d *desk) { d.now = d.now.Add(time.Second); d.m.Tick(d.now) }, "B", RefuseNoLeader, "ask again in a moment"},
 		{"registry behind", func(d *desk) { d.nodes["C"].Groups[0].Epoch = 9 }, "B", RefuseRegistryBehind, "the registry is older"},
 		{"the primary does not serve", func(d *desk) { d.nodes["A"].Groups[0].Serving = false }, "B", RefuseStaleVersion, "A does not serve at the moment"},
 		{"the primary is down", func(d *desk) { d.nodes["B"].DiskFull = true; d.beats("B"); d.crashes("A"); d.passes(600 * ms) }, "B", RefuseStaleVersion, "A does not serve at the moment"},

@@ -63,6 +63,9 @@ type Registry struct {
 	// Removed lists the data directories that were removed for good, newest last, at
 	// most MaxRemoved.
 	Removed []UUID `json:"removed,omitempty"`
+	// Adopted is the highest epoch that began by an adoption, 0 for none: a journal of
+	// this cluster that ends before it was written under the registry that was lost.
+	Adopted Epoch `json:"adopted,omitempty"`
 }
 
 // Apply returns the registry after c. A refused command returns g itself and
@@ -90,6 +93,8 @@ func (g Registry) Apply(c Command) (Registry, *Refusal) {
 		return g.remove(*c.Remove, c.At)
 	case c.Forget != nil:
 		return g.forget(*c.Forget, c.At)
+	case c.Adopt != nil:
+		return g.adoptNodes(*c.Adopt, c.At)
 	case c.SetConfig != nil:
 		return g.setConfig(*c.SetConfig, c.At)
 	case c.Note != nil:
@@ -163,7 +168,7 @@ func (g Registry) checkRegister(c Register, old NodeEntry, known bool) *Refusal 
 	if no := g.refuseRemoved(n.Name, n.UUID); no != nil {
 		return no
 	}
-	if !g.Knows(n.UUID) && !c.Empty {
+	if !g.mayBring(c) {
 		return refuse(RefuseRegistryBehind, "%s brings a journal that this registry knows nothing of: the registry is not the one that it was written under", n.Name)
 	}
 	if have := (ReplicaBoot{old.UUID, old.Boot}); c.Over != nil && *c.Over != have && have != (ReplicaBoot{n.UUID, n.Boot}) {

@@ -35,7 +35,7 @@ func (g Registry) maintained(r GroupRecord) []UUID {
 func (g Registry) setMaintenance(c SetMaintenance, at time.Time) (Registry, *Refusal) {
 	n, ok := g.Nodes[c.Node]
 	if !ok {
-		return g, refuse(RefuseBadRequest, "no node is named %q", c.Node)
+		return g, refuse(RefuseNotFound, "no node is named %q", c.Node)
 	}
 	n.Maintenance = c.On
 	g.Nodes = maps.Clone(g.Nodes)

@@ -16,7 +16,7 @@ func override(v Version, p ReplicaBoot) Command {
 
 func TestMaintenanceHoldsOut(t *testing.T) {
 	c := born(t, "A", "B")
-	c.refuses(RefuseBadRequest, maintenance("nobody", true))
+	c.refuses(RefuseNotFound, maintenance("nobody", true))
 	v := c.version()
 	c.does(maintenance("B", true))
 	require.True(t, c.reg.Nodes["B"].Maintenance)

@@ -15,7 +15,7 @@ func (g Registry) remove(c Remove, at time.Time) (Registry, *Refusal) {
 	n, ok := g.Nodes[c.Node]
 	switch {
 	case !ok:
-		return g, refuse(RefuseBadRequest, "no node is named %q", c.Node)
+		return g, refuse(RefuseNotFound, "no node is named %q", c.Node)
 	case n.Removed:
 		return g, nil
 	}

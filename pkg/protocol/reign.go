@@ -218,23 +218,29 @@ func (r *Replica) reignTick(now time.Time, slept bool) {
 	if slept {
 		g.awake = now
 	}
-	elapsed := time.Duration(0)
-	if !r.lastTick.IsZero() && !slept {
-		elapsed = now.Sub(r.lastTick)
-	}
 	low := r.durable
 	for u, p := range g.peers {
-		if !r.InView(u) {
-			continue
-		}
-		low = min(low, p.durable)
-		if r.awaited(p, now) >= r.cfg.SlowAfter {
-			p.slow.add(now, elapsed, r.cfg.SlowWindow)
+		r.countSlow(p, now)
+		if r.InView(u) {
+			low = min(low, p.durable)
 		}
 	}
 	g.appends.forget(low)
 	r.sealTick(now)
 	r.decide(now)
+}
+
+// countSlow adds what p has been waited for beyond SlowAfter since this was last
+// looked at: with every tick, and before an answer ends the wait. Time that the
+// process may have slept through counts for nothing.
+func (r *Replica) countSlow(p *peer, now time.Time) {
+	s := &p.slow
+	if awaited := r.awaited(p, now); awaited > r.cfg.SlowAfter && r.InView(p.uuid) && now.Sub(r.lastTick) <= r.cfg.SleptAfter {
+		if since := later(s.counted, now.Add(r.cfg.SlowAfter-awaited)); now.After(since) {
+			s.add(now, now.Sub(since), r.cfg.SlowWindow)
+		}
+	}
+	s.counted = later(s.counted, now)
 }
 
 // awaited returns for how long an acknowledgement or a confirm of p has been
@@ -293,6 +299,7 @@ func (r *Replica) Acked(conn ConnID, epoch Epoch, seq Seq, behind int64, now tim
 		return
 	}
 	assert(seq <= r.last.Seq, "standby %s acknowledged %d beyond the end %s", p.uuid, seq, r.last)
+	r.countSlow(p, now)
 	p.durable, p.behind = max(p.durable, seq), behind
 	r.advance(now)
 	if !r.record.IsInSync(p.uuid) {
@@ -339,11 +346,12 @@ func (r *Replica) NextConfirm(now time.Time) uint64 {
 }
 
 // Confirmed tells that a standby has answered a confirm in the given epoch.
-func (r *Replica) Confirmed(conn ConnID, epoch Epoch, number uint64) {
+func (r *Replica) Confirmed(conn ConnID, epoch Epoch, number uint64, now time.Time) {
 	if r.reign == nil || epoch != r.reign.epoch {
 		return
 	}
 	if p := r.reign.byConn(conn); p != nil {
+		r.countSlow(p, now)
 		p.confirmed = max(p.confirmed, number)
 		switch {
 		case p.confirmed >= r.reign.confirm:

@@ -161,14 +161,14 @@ func TestConfirmRounds(t *testing.T) {
 	s := primary(t, "A", "B")
 	require.True(t, s.r.ConfirmDue(s.now))
 	require.Equal(t, uint64(1), s.r.NextConfirm(s.now))
-	require.False(t, s.r.ConfirmDue(s.now.Add(499*time.Millisecond)), "the round is not answered")
-	s.r.Confirmed(1, 2, 1) // of another epoch
-	s.r.Confirmed(9, 1, 1) // of another connection
-	require.False(t, s.r.ConfirmDue(s.now.Add(499*time.Millisecond)))
-	require.True(t, s.r.ConfirmDue(s.now.Add(500*time.Millisecond)), "others want to be heard")
-	s.r.Confirmed(1, 1, 1)
-	require.False(t, s.r.ConfirmDue(s.now.Add(99*time.Millisecond)))
-	require.True(t, s.r.ConfirmDue(s.now.Add(100*time.Millisecond)))
+	require.False(t, s.r.ConfirmDue(s.now.Add(449*time.Millisecond)), "the round is not answered")
+	s.r.Confirmed(1, 2, 1, s.now) // of another epoch
+	s.r.Confirmed(9, 1, 1, s.now) // of another connection
+	require.False(t, s.r.ConfirmDue(s.now.Add(449*time.Millisecond)))
+	require.True(t, s.r.ConfirmDue(s.now.Add(450*time.Millisecond)), "others want to be heard")
+	s.r.Confirmed(1, 1, 1, s.now)
+	require.False(t, s.r.ConfirmDue(s.now.Add(89*time.Millisecond)))
+	require.True(t, s.r.ConfirmDue(s.now.Add(90*time.Millisecond)))
 	require.Equal(t, uint64(2), s.r.NextConfirm(s.now))
 	require.Equal(t, uint64(2), s.r.ConfirmNumber())
 
@@ -186,7 +186,7 @@ func TestNothingOfAReignCountsAfterIt(t *testing.T) {
 	s.takes(rec(2, 2, of("B", 1), "A", "B"))
 	for range 2 {
 		s.r.Acked(1, 1, 2, 0, s.now)
-		s.r.Confirmed(1, 1, 1)
+		s.r.Confirmed(1, 1, 1, s.now)
 		s.r.Trouble(1, 1, "disk_full", s.now)
 		s.r.PeerGone(1, s.now)
 		require.Equal(t, RefuseNotPrimary, s.r.Hello(9, Hello{UUID: "B", Epoch: 1}, s.now).Refused)

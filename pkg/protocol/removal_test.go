@@ -35,7 +35,7 @@ func TestRemoval(t *testing.T) {
 	t.Run("a confirm that was answered is not awaited", func(t *testing.T) {
 		s := primary(t, "A", "B")
 		s.r.NextConfirm(s.now)
-		s.r.Confirmed(1, 1, 1)
+		s.r.Confirmed(1, 1, 1, s.now)
 		s.passes(2 * time.Second)
 		s.asksNothing()
 	})
@@ -50,7 +50,7 @@ func TestRemoval(t *testing.T) {
 		s := primary(t, "A", "B")
 		s.writes(1)
 		s.r.NextConfirm(s.now)
-		s.r.Confirmed(1, 1, 1)
+		s.r.Confirmed(1, 1, 1, s.now)
 		s.removedAfter(500*ms, "its answer is overdue", "A")
 	})
 	t.Run("closed for 50 ms", func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestRemoval(t *testing.T) {
 		s := primary(t, "A", "B")
 		slow := func() {
 			s.writes(1)
-			s.passes(250 * ms) // of which 200 count: the first 50 are usual
+			s.passes(260 * ms) // of which 210 count: the first 50 are usual
 			s.acks(1, s.r.Last().Seq)
 		}
 		for range 4 {

@@ -48,7 +48,7 @@ func DefaultReplicaConfig() ReplicaConfig {
 		EnterWithin: 200 * time.Millisecond, EnterBytes: 1 << 20,
 		SlowAfter: 50 * time.Millisecond, SlowBudget: time.Second, SlowWindow: 10 * time.Second,
 		OutMin: time.Second, OutMax: time.Minute, QuietAfter: 5 * time.Minute,
-		AskAgain: 100 * time.Millisecond, ConfirmEvery: 100 * time.Millisecond,
+		AskAgain: 100 * time.Millisecond, ConfirmEvery: 90 * time.Millisecond,
 		SleptAfter: 200 * time.Millisecond, SealFor: 2 * time.Second,
 	}
 }
@@ -333,7 +333,7 @@ func (r *Replica) Synced(seq Seq, now time.Time) {
 	r.learn()
 }
 
-// Tick lets time pass. The shell calls it every 10 ms or so.
+// Tick lets time pass. The shell calls it when [Replica.NextTick] says.
 func (r *Replica) Tick(now time.Time) {
 	slept := !r.lastTick.IsZero() && now.Sub(r.lastTick) > r.cfg.SleptAfter
 	if r.reign != nil {

@@ -41,6 +41,10 @@ func Rules() []Rule {
 			(*situation).outcomeAwaited, func(*situation) {},
 		},
 		{
+			"birth-held", "the group never had a primary, and a node that is refused brings a journal", "wait for client -adopt, or until that node is gone",
+			(*situation).birthHeld, func(s *situation) { s.refuse(LogError, s.heldDetail()) },
+		},
+		{
 			"birth-members", "the group has no members and enough nodes were heard, or one for the birth wait", "make them members",
 			(*situation).mayBeBorn, (*situation).proposeBirth,
 		},

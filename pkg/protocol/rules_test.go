@@ -278,6 +278,9 @@ func TestEveryRuleIsReached(t *testing.T) {
 		require.Nil(t, d.applies(change(d.reg.Groups[0].Version, 1, of("A", 1), "A", "B", "C", "uD")))
 	})
 	scenario([]UUID{"A", "B"}, func(d *desk) { d.silent["A"] = true; d.passes(320 * ms); d.m.PeerHears("m2", "A", 10*ms, d.now) })
+	lost := lostRegistry(t, "A", "B")
+	lost.passes(400 * ms)
+	see(lost)
 	d := unborn(t, "a")
 	d.keep = true
 	d.passes(1200 * ms)

@@ -16,11 +16,24 @@ type Settings struct {
 	MinCopies         int      `json:"min_copies"`
 	Groups            int      `json:"groups"`
 	Hold              Duration `json:"hold"`
+	// Reads says which replicas a monitor has linearizable reads answered by:
+	// ReadsPrimary or ReadsSpread. Empty, as older registries have it, is
+	// ReadsPrimary.
+	Reads string `json:"reads,omitempty"`
 	// ReplaceAfter is how long a member may be unheard before a spare takes its
 	// place; 0: for ever.
 	ReplaceAfter Duration `json:"replace_after"`
 	Paused       bool     `json:"paused,omitempty"` // no automatic failover
+	// Topology is the way that records take to the standbys: Star or Chain.
+	// Empty, as older registries have it, is Star.
+	Topology string `json:"topology,omitempty"`
 }
+
+// Who answers the reads that come through a monitor.
+const (
+	ReadsPrimary = "primary" // the primary
+	ReadsSpread  = "spread"  // every replica of the in-sync set, in turn
+)
 
 // DefaultSettings returns the settings that the promises are stated for.
 func DefaultSettings() Settings {
@@ -33,7 +46,9 @@ func DefaultSettings() Settings {
 		MinCopies:         1,
 		Groups:            1,
 		Hold:              Duration(10 * time.Second),
+		Reads:             ReadsPrimary,
 		ReplaceAfter:      Duration(30 * time.Second),
+		Topology:          Star,
 	}
 }
 
@@ -58,6 +73,10 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("hold %s is out of range: 100ms to 5m", s.Hold)
 	case s.ReplaceAfter < 0 || s.ReplaceAfter > 0 && (s.ReplaceAfter < Duration(time.Second) || s.ReplaceAfter/2 < s.HeartbeatExpiry):
 		return fmt.Errorf("replace-after %s is too short: at least 1s and twice the heartbeat-expiry (%s), or 0s for never", s.ReplaceAfter, s.HeartbeatExpiry)
+	case s.Reads != "" && s.Reads != ReadsPrimary && s.Reads != ReadsSpread:
+		return fmt.Errorf("reads %q is not known: %s or %s", s.Reads, ReadsPrimary, ReadsSpread)
+	case s.Topology != "" && s.Topology != Star && s.Topology != Chain:
+		return fmt.Errorf("topology %q is not known: %s or %s", s.Topology, Star, Chain)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"replaced by mistake": {func(s *Settings) {
 			s.HeartbeatExpiry, s.ReplaceAfter = Duration(time.Second), Duration(2*time.Second-2)
 		}, "twice the heartbeat-expiry"},
+		"reads nowhere":  {func(s *Settings) { s.Reads = "standby" }, "primary or spread"},
 		"never before":   {func(s *Settings) { s.ReplaceAfter = -1 }, "0s for never"},
 		"hold too short": {func(s *Settings) { s.Hold = Duration(99 * time.Millisecond) }, "100ms to 5m"},
 		"hold too long":  {func(s *Settings) { s.Hold = Duration(5*time.Minute + 1) }, "100ms to 5m"},
@@ -54,6 +55,8 @@ func TestSettingsAtTheirBoundsAreTaken(t *testing.T) {
 		"copies":   func(s *Settings) { s.WantCopies, s.MinCopies = 9, 9 },
 		"hold":     func(s *Settings) { s.Hold = Duration(5 * time.Minute) },
 		"expiry":   func(s *Settings) { s.HeartbeatExpiry, s.ReplaceAfter = math.MaxInt64, 0 },
+		"spread":   func(s *Settings) { s.Reads = ReadsSpread },
+		"reads":    func(s *Settings) { s.Reads = "" }, // of an older registry
 		"replace":  func(s *Settings) { s.HeartbeatExpiry, s.ReplaceAfter = Duration(time.Second), Duration(2*time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -220,7 +220,7 @@ func (p *process) feed() {
 
 func (p *process) confirm(s *stream, n uint64) {
 	if p.core.Accepts(s.sid, s.epoch) == nil {
-		s.put(&s.up, p, s.primary, func() { s.primary.core.Confirmed(s.pid, s.epoch, n) })
+		s.put(&s.up, p, s.primary, func() { s.primary.core.Confirmed(s.pid, s.epoch, n, p.w.now) })
 	}
 }
 

@@ -69,14 +69,15 @@ func (s *situation) watchIdle() {
 	}
 }
 
-func (s *situation) behind() *watch {
-	for _, name := range sortedKeys(s.m.nodes) {
-		w := s.m.nodes[name]
-		if r := w.report.group(s.id); w.entry.Name != "" && (r.Epoch > s.rec.Epoch || r.Version > s.rec.Version) {
-			return w
+// behind returns the node that knows more than the registry, the first by name.
+func (s *situation) behind() (first *watch) {
+	for _, w := range s.m.nodes { // in any order: this is looked at with every judgement
+		r := w.report.group(s.id)
+		if w.entry.Name != "" && (r.Epoch > s.rec.Epoch || r.Version > s.rec.Version) && (first == nil || w.name < first.name) {
+			first = w
 		}
 	}
-	return nil
+	return first
 }
 
 func (s *situation) registryBehind() bool { return s.behind() != nil }
@@ -84,7 +85,7 @@ func (s *situation) registryBehind() bool { return s.behind() != nil }
 func (s *situation) behindDetail() string {
 	w := s.behind()
 	r := w.report.group(s.id)
-	return fmt.Sprintf("%s knows epoch %d, version %d, and the registry epoch %d, version %d: the registry is older than the nodes; bring back the newest copy of it",
+	return fmt.Sprintf("%s knows epoch %d, version %d, and the registry epoch %d, version %d: the registry is older than the nodes; bring back the newest copy of it, or have it rebuilt from the nodes with client -adopt",
 		w.name, r.Epoch, r.Version, s.rec.Epoch, s.rec.Version)
 }
 

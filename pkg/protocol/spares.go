@@ -94,7 +94,16 @@ func (s *situation) removed(w *watch) *parting {
 	if len(s.rec.Members) == 1 && p.spare == nil {
 		return nil // a group has a member
 	}
+	if p.wait && p.spare == nil && slices.ContainsFunc(s.rec.Members, s.isDeadWeight) {
+		return nil // that one leaves first, and makes room for a spare
+	}
 	return p
+}
+
+// isDeadWeight tells whether a member is missing, and its copy does not count.
+func (s *situation) isDeadWeight(u UUID) bool {
+	w := s.m.byUUID(u)
+	return w != nil && s.isMissing(w) && !s.rec.IsInSync(u)
 }
 
 func (s *situation) missing(w *watch) *parting {

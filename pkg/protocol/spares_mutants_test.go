@@ -1,12 +1,10 @@
 package protocol_test
 
 import (
-	"os"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // spareMutants lists the rules about members that change while the cluster runs.
@@ -26,6 +24,7 @@ func spareMutants() []mutant.Mutant {
 			"p.wait = s.rec.IsInSync(w.entry.UUID) && !s.enoughWithout(w)\n", ""),
 		mutant.One("so it does where its node is removed", "spares.go",
 			"&& (p.spare != nil || s.hasSurplus())", "&& false"),
+		mutant.One("who is missing makes room for the spare of a removed one", "spares.go", "slices.ContainsFunc(s.rec.Members, s.isDeadWeight)", "false"),
 		mutant.One("one spare for one", "spares.go", "len(spares) > 0 && !s.hasSurplus()", "len(spares) > 0"),
 		mutant.One("a surplus ends once enough are in sync", "spares.go", "|| !s.hasSurplus() || !s.enoughWithout(w) {", "|| !s.hasSurplus() {"),
 		mutant.One("a surplus ends", "spares.go", "[]func(*watch) *parting{s.removed, s.missing, s.surplus}", "[]func(*watch) *parting{s.removed, s.missing}"),
@@ -47,21 +46,7 @@ func spareMutants() []mutant.Mutant {
 	}
 }
 
-func TestSpareMutantsFitTheSource(t *testing.T) {
-	for _, m := range spareMutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
-// TestSpareMutantsAreCaught expects the stories to fail with every mutant.
-func TestSpareMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the stories against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range spareMutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			out := try(t, m, "Spare|Missing|Surplus|Remove|Member", "")
-			t.Logf("caught by %v", out.Caught)
-		})
-	}
+// TestSpareMutants expects the stories to fail with every mutant.
+func TestSpareMutants(t *testing.T) {
+	mutanttest.Run(t, spareMutants(), mutant.Trial{Package: ".", Tests: "Spare|Missing|Surplus|Remove|Member"}, nil)
 }

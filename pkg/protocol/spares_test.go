@@ -188,6 +188,22 @@ func TestRemovedStandbyIsReplacedFirst(t *testing.T) {
 	}
 }
 
+// A member that is missing for good does not keep the place in which the removed
+// one's spare would be made a member.
+func TestRemovedStandbyLeavesBesideAMissingOne(t *testing.T) {
+	d := threeAndSpares(t, "A", "B")
+	d.crashes("C")
+	require.Nil(t, d.applies(Command{Remove: &Remove{Node: "B"}}))
+	d.passes(200 * ms)
+	require.Equal(t, []UUID{"A", "B", "C", "uD"}, d.members())
+	d.sync("A", "B", "uD")
+	d.passes(replaceAfter + 200*ms)
+	require.Equal(t, []UUID{"A", "B", "uD", "uE"}, d.members(), "it makes room for the second")
+	d.sync("A", "B", "uD", "uE")
+	d.passes(200 * ms)
+	require.Equal(t, []UUID{"A", "uD", "uE"}, d.members())
+}
+
 func TestRemovedStandbyLeavesAtOnceWithoutSpares(t *testing.T) {
 	d := at(t, born(t, "A", "B", "C").reg)
 	require.Nil(t, d.applies(Command{Remove: &Remove{Node: "B"}}))
@@ -254,7 +270,7 @@ func TestMayRemove(t *testing.T) {
 func TestRemoveAndForgetInTheRegistry(t *testing.T) {
 	c := born(t, "A", "B")
 	require.Contains(t, c.refuses(RefuseStaleVersion, Command{Remove: &Remove{Node: "A"}}), "-switchover")
-	require.Contains(t, c.refuses(RefuseBadRequest, Command{Remove: &Remove{Node: "X"}}), `"X"`)
+	require.Contains(t, c.refuses(RefuseNotFound, Command{Remove: &Remove{Node: "X"}}), `"X"`)
 	c.does(members(c.version(), "A", "B"))
 	c.refuses(RefuseStaleVersion, Command{Forget: &Forget{Node: "C", UUID: "C", Boot: boot(1)}}) // it is a spare
 	c.does(members(c.version(), "A", "B", "C"))

@@ -50,6 +50,7 @@ func (m *Monitor) Answered(id GroupID, epoch Epoch, first time.Time, held int, n
 		}
 	}
 	m.tell(g, now)
+	m.stirred = true
 }
 
 // tell puts the story of a complete change into the history, once all is known.

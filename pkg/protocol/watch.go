@@ -20,6 +20,9 @@ type watch struct {
 	down      bool
 	downAt    time.Time
 	elsewhere peerSight // of a suspect: who else hears it
+	// closedAt is the newest question when the node's connection closed, until it is
+	// heard again; 0: it is open.
+	closedAt uint64
 	// claim is another boot or uuid that says it is this node.
 	claim    *claim
 	askedFor NodeEntry // the entry last proposed, and when
@@ -76,7 +79,7 @@ func (w *watch) adoptEntry(e NodeEntry) {
 	if !changed {
 		return
 	}
-	w.report, w.heard, w.suspicion, w.down = NodeReport{}, time.Time{}, nil, false
+	w.report, w.heard, w.suspicion, w.down, w.closedAt = NodeReport{}, time.Time{}, nil, false, 0
 	if c := w.claim; c != nil && c.report.UUID == e.UUID && c.report.Boot == e.Boot {
 		w.report, w.heard = c.report, c.heard
 	}
@@ -95,7 +98,8 @@ func (m *Monitor) Heard(n NodeReport, now time.Time) *Refusal {
 	case m.reg.Cluster == "":
 		return nil // no registry yet: the node asks again
 	case n.Cluster != "" && n.Cluster != m.reg.Cluster:
-		return refuse(RefuseWrongCluster, "%s belongs to cluster %s and this monitor to %s: point it at its own monitors, or give it an empty data directory", n.Name, n.Cluster, m.reg.Cluster)
+		m.stirred = true
+		return m.estrange(n, m.refuseForeign(n), now)
 	}
 	if m.firstHeard.IsZero() {
 		m.firstHeard = now
@@ -105,6 +109,7 @@ func (m *Monitor) Heard(n NodeReport, now time.Time) *Refusal {
 		m.heardRegistered(w, n, now)
 		return nil
 	}
+	m.stirred = true
 	if w.entry.Name != "" && w.entry.hasReplaced(n.UUID, n.Boot) {
 		return refuse(RefuseDuplicateNode, "boot %s of %s has been replaced by boot %s: stop one of the two processes", n.Boot, n.Name, w.entry.Boot)
 	}
@@ -115,10 +120,31 @@ func (m *Monitor) Heard(n NodeReport, now time.Time) *Refusal {
 	return m.pursueClaim(w, now)
 }
 
+// Ask returns the number of a question that the shell puts to nodes of its own
+// accord.
+func (m *Monitor) Ask() uint64 {
+	m.probes++
+	return m.probes
+}
+
+// HeardAnswer takes what a node says in answer to a question. What it was asked
+// before its connection closed it may have answered before it died: on another
+// connection, that may arrive after the close, and is no sign of life then.
+func (m *Monitor) HeardAnswer(n NodeReport, question uint64, now time.Time) *Refusal {
+	if w := m.nodes[n.Name]; w != nil && w.isOutdated(n, question) {
+		return nil
+	}
+	return m.Heard(n, now)
+}
+
+func (w *watch) isOutdated(n NodeReport, question uint64) bool {
+	return w.matches(n) && question <= w.closedAt
+}
+
 func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	if m.deaf(now) {
 		m.log(LogWarn, w.name, "nobody had been heard, learning anew before it judges", "")
-		m.awake = now
+		m.awake, m.stirred = now, true
 	}
 	if w.suspicion != nil && w.suspicion.sent > 0 {
 		m.log(LogInfo, w.name, "node heard again, suspicion cleared", "")
@@ -126,7 +152,8 @@ func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	if w.down {
 		m.log(LogInfo, w.name, "node is back", fmt.Sprintf("after %s", now.Sub(w.downAt).Round(time.Millisecond)))
 	}
-	w.report, w.heard, w.suspicion, w.down, w.spareAsked = n, now, nil, false, false
+	news := m.saysNew(w, n)
+	w.report, w.heard, w.suspicion, w.down, w.spareAsked, w.closedAt = n, now, nil, false, false, 0
 	for _, g := range m.groups {
 		if g.failover != nil && g.failover.From == w.name && g.failover.Epoch == 0 {
 			g.failover = nil // it was judged down, and nobody was promoted
@@ -135,7 +162,9 @@ func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	if n.Address != w.entry.Address || n.Priority != w.entry.Priority {
 		m.register(w, n, now)
 	}
-	m.judge(now)
+	if news {
+		m.judge(now)
+	}
 }
 
 // deaf tells whether no node at all has been heard for an expiry, which says more
@@ -164,6 +193,7 @@ func (m *Monitor) register(w *watch, n NodeReport, now time.Time) {
 	w.askedFor, w.askedAt = e, now
 	m.emit(MonitorEffect{Kind: MonitorPropose, Node: n.Name, Command: Command{Register: &Register{
 		Node: e, Epoch: n.epoch(), Empty: n.empty(), Over: &ReplicaBoot{w.entry.UUID, w.entry.Boot},
+		Cluster: n.Cluster, Journal: n.journal(),
 	}}})
 }
 
@@ -175,8 +205,8 @@ func (m *Monitor) pursueClaim(w *watch, now time.Time) *Refusal {
 		return no
 	}
 	switch {
-	case !m.reg.Knows(c.report.UUID) && !c.report.empty():
-		return refuse(RefuseRegistryBehind, "%s brings a journal that this registry knows nothing of: was the registry lost, or is this another cluster's node?", w.name)
+	case !m.reg.mayBring(Register{Node: NodeEntry{UUID: c.report.UUID}, Empty: c.report.empty(), Cluster: c.report.Cluster, Journal: c.report.journal()}):
+		return m.estrange(c.report, refuseUnknown(w.name), now)
 	case w.entry.Name == "" || c.agreed:
 		m.register(w, c.report, now)
 	case w.down && c.report.UUID != w.entry.UUID:
@@ -199,9 +229,9 @@ func (m *Monitor) pursueClaim(w *watch, now time.Time) *Refusal {
 }
 
 func (m *Monitor) probe(name, address string) uint64 {
-	m.probes++
-	m.emit(MonitorEffect{Kind: MonitorProbe, Node: name, Address: address, Probe: m.probes})
-	return m.probes
+	number := m.Ask()
+	m.emit(MonitorEffect{Kind: MonitorProbe, Node: name, Address: address, Probe: number})
+	return number
 }
 
 // ProbeOutcome is how a probe ended.
@@ -220,6 +250,7 @@ func (m *Monitor) ProbeDone(name string, number uint64, outcome ProbeOutcome, an
 	if w == nil {
 		return
 	}
+	m.stirred = true
 	if c := w.claim; c != nil && c.probe == number {
 		m.claimAnswered(w, outcome, answered, now)
 		return
@@ -227,14 +258,19 @@ func (m *Monitor) ProbeDone(name string, number uint64, outcome ProbeOutcome, an
 	if outcome == ProbeAnswered {
 		// An answer of the registered boot clears its suspicion. One of another boot
 		// is a claim, and no sign of life of the one that was asked.
-		if no := m.Heard(answered, now); no != nil {
+		if no := m.HeardAnswer(answered, number, now); no != nil {
 			m.log(LogWarn, name, "probe answered by a stranger", no.Detail)
 		}
 	}
 	if s := w.suspicion; s != nil && slices.Contains(s.probes, number) {
-		s.failed++
-		if outcome == ProbeRefused {
+		switch {
+		case outcome == ProbeAnswered && w.isOutdated(answered, number):
+			s.sent-- // it proves nothing either way: another is sent
+		case outcome == ProbeRefused:
 			s.hurry(m.cfg.FastInterval, now)
+			s.failed++
+		default:
+			s.failed++
 		}
 		m.tickNode(w, now)
 		m.judge(now)
@@ -272,7 +308,11 @@ func (s *suspicion) hurry(interval time.Duration, now time.Time) {
 // suspicion at once, and declares nobody dead by itself.
 func (m *Monitor) ConnClosed(name string, boot Boot, now time.Time) {
 	w := m.nodes[name]
-	if w == nil || w.entry.Boot != boot || w.heard.IsZero() || w.down {
+	if w == nil || w.entry.Boot != boot {
+		return
+	}
+	w.closedAt = m.probes
+	if w.heard.IsZero() || w.down {
 		return
 	}
 	if w.suspicion == nil {
@@ -281,6 +321,7 @@ func (m *Monitor) ConnClosed(name string, boot Boot, now time.Time) {
 		w.suspicion.hurry(m.cfg.FastInterval, now)
 	}
 	m.tickNode(w, now)
+	m.stirred = true
 }
 
 // tickNode moves a suspicion on: expiry, retries, judgement.

@@ -103,6 +103,53 @@ func TestRefusedOrClosedHurriesAndCondemnsNobody(t *testing.T) {
 	require.Equal(t, []time.Duration{50 * ms, 20 * ms}, d.gaps("A"))
 }
 
+// What a process was asked before its connection closed, it may have answered before
+// it died: the answer comes on another connection, and may come last.
+func TestAnAnswerFromBeforeTheCloseIsNoSignOfLife(t *testing.T) {
+	d := at(t, born(t, "A", "B").reg)
+	pushed := d.m.Ask()
+	d.crashes("A")
+	require.Nil(t, d.m.HeardAnswer(*d.nodes["A"], pushed, d.now))
+	require.True(t, d.doubts("A"))
+	d.passes(40 * ms)
+	require.True(t, d.down("A"), "as if it had not come")
+	require.Nil(t, d.m.HeardAnswer(*d.nodes["A"], pushed, d.now))
+	require.True(t, d.down("A"))
+
+	// It is alive, and says so when it is asked again.
+	d = at(t, born(t, "A", "B").reg)
+	d.silent["A"] = true
+	d.m.ConnClosed("A", boot(1), d.now)
+	d.carryOut()
+	require.Nil(t, d.m.HeardAnswer(*d.nodes["A"], d.m.Ask(), d.now))
+	require.False(t, d.doubts("A"))
+	require.Nil(t, d.m.HeardAnswer(*d.nodes["A"], pushed, d.now), "it is heard, and whatever it says counts again")
+}
+
+// The answer to a probe from before the close counts neither way: it is asked again.
+func TestAProbeFromBeforeTheCloseIsSentAgain(t *testing.T) {
+	for name, alive := range map[string]bool{"it is dead": false, "it is alive": true} {
+		t.Run(name, func(t *testing.T) {
+			reg := born(t, "A", "B").reg
+			reg.Settings.Retries = 1
+			d := at(t, reg)
+			d.silent["A"] = true
+			d.passes(310 * ms)
+			require.True(t, d.doubts("A"))
+			e := d.probes[0]
+			d.probes, d.sent = nil, nil
+			d.silent["A"] = false
+			d.crashes("A")
+			d.refusing["A"] = !alive
+			d.m.ProbeDone(e.Node, e.Probe, ProbeAnswered, *d.nodes["A"], d.now)
+			d.carryOut()
+			d.passes(20 * ms)
+			require.Equal(t, !alive, d.down("A"))
+			require.False(t, d.doubts("A"))
+		})
+	}
+}
+
 func TestConnClosedThatSaysNothing(t *testing.T) {
 	d := at(t, born(t, "A", "B").reg)
 	d.m.ConnClosed("nobody", boot(1), d.now)

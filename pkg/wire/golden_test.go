@@ -45,6 +45,10 @@ var (
 		return s
 	}()
 	disk    = Disk{OldestUnsyncedMS: 12, Full: true, Failed: "sync of segment 7: input/output error"}
+	witness = Witness{
+		Name: "app1", UUID: uuid1, Address: "127.0.0.1:8081", Cluster: "c-19e0", State: protocol.StatePrimary, AgoMS: 41, There: true,
+		Groups: []WitnessGroup{{Group: 1, Epoch: 3, Version: 57, Position: protocol.Position{Epoch: 3, Seq: 1042}, Serving: true}},
+	}
 	text    = "ready"
 	bytes64 = "/wAB"
 )
@@ -57,7 +61,7 @@ func examples() map[string]any {
 			Priority: 50, Sent: sent, State: protocol.StatePrimary, Stopping: true, Disk: disk,
 			Groups: []GroupStatus{{
 				Group: 1, Role: protocol.RolePrimary, State: protocol.StatePrimary, Epoch: 3, Version: 57,
-				Position: protocol.Position{Epoch: 3, Seq: 1042}, Durable: 1041, Commit: 1040, Serving: true,
+				Position: protocol.Position{Epoch: 3, Seq: 1042}, Durable: 1041, Commit: 1040, Serving: true, Upstream: uuid2,
 				Peers: []PeerStatus{{UUID: uuid2, Connected: true, InView: true, Durable: 1040, BehindMS: 3}},
 			}},
 			Sees: map[string]string{"app2": "up", "app3": "down"}, SeenMS: map[string]int64{"app2": 140},
@@ -91,12 +95,19 @@ func examples() map[string]any {
 				State: protocol.StateCatchingUp, Maintenance: true, Removed: true,
 				Groups: []NodeGroupView{{
 					Group: 1, Role: protocol.RoleStandby, State: protocol.StateCatchingUp,
-					Position: protocol.Position{Epoch: 3, Seq: 1000}, LagRecords: 42, CopiesBehindMS: 7,
+					Position: protocol.Position{Epoch: 3, Seq: 1000}, LagRecords: 42, CopiesBehindMS: 7, Upstream: "app1",
 				}},
 				HeartbeatAgeMS: 41, ClockSkewMS: -3, Disk: disk, Sees: map[string]string{"app1": "up"},
 			}},
+			Refused:  []Witness{witness},
 			Settings: settings,
 		},
+		"adopt_order": AdoptOrder{Node: "app1", Reason: "the monitor's disk is lost", Force: true},
+		"adopted": Adopted{
+			Node: "app1", Cluster: "c-7f3a", Groups: []protocol.GroupRecord{record}, Loss: "app2 ends at 3.1043, and app1 at 3.1042", Serving: true,
+			Heard: []Witness{witness},
+		},
+		"witnesses": Witnesses{Cluster: "c-7f3a", Heard: []Witness{witness}},
 		"history": History{Cluster: "c-7f3a", Events: []protocol.HistoryEvent{{
 			ID: 9, At: sent, Kind: "promoted", Group: 1, Epoch: 3, Version: 56, Node: "app1", Detail: "app2 is down",
 			TimelineMS: map[string]float64{"suspected": 301.5, "promoted": 455}, Held: 32,

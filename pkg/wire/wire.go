@@ -22,12 +22,13 @@ func CheckFormat(v int) error {
 
 // Paths of the internal interface.
 const (
-	PathHeartbeat = "/v1/heartbeat"      // POST at a monitor: Heartbeat → Assignment
-	PathProbe     = "/heartbeat"         // GET at a node: → Heartbeat
-	PathAssign    = "/internal/assign"   // POST at a node: Assignment → Heartbeat
-	PathGroup     = "/internal/group"    // POST at a monitor: Proposal → ProposalAnswer
-	PathStream    = "/internal/stream"   // Upgrade at a node
-	PathSnapshot  = "/internal/snapshot" // GET at a node
+	PathHeartbeat  = "/v1/heartbeat"       // POST at a monitor: Heartbeat → Assignment
+	PathHeartbeats = "/internal/heartbeat" // Upgrade at a monitor: the same, again and again
+	PathProbe      = "/heartbeat"          // GET at a node: → Heartbeat
+	PathAssign     = "/internal/assign"    // POST at a node: Assignment → Heartbeat
+	PathGroup      = "/internal/group"     // POST at a monitor: Proposal → ProposalAnswer
+	PathStream     = "/internal/stream"    // Upgrade at a node
+	PathSnapshot   = "/internal/snapshot"  // GET at a node
 )
 
 // Request and answer headers of the client API.
@@ -89,6 +90,9 @@ type GroupStatus struct {
 	Durable  protocol.Seq      `json:"durable"`
 	Commit   protocol.Seq      `json:"commit"`
 	Serving  bool              `json:"serving"` // a primary whose epoch-start is committed
+	// Upstream is, at a standby, the replica that its stream comes from: the
+	// primary, or in a chain another standby. Empty: it has no stream.
+	Upstream protocol.UUID `json:"upstream,omitempty"`
 	// Peers is, at a primary, what it knows of each standby's stream.
 	Peers []PeerStatus `json:"peers,omitempty"`
 }
@@ -139,12 +143,14 @@ type ProposalAnswer struct {
 
 // Cluster is the answer of GET /v1/cluster at a monitor.
 type Cluster struct {
-	Cluster  string            `json:"cluster"`
-	Leader   string            `json:"leader"`
-	Term     uint64            `json:"term"`
-	Monitors []MonitorView     `json:"monitors"`
-	Groups   []GroupView       `json:"groups"`
-	Nodes    []NodeView        `json:"nodes"`
+	Cluster  string        `json:"cluster"`
+	Leader   string        `json:"leader"`
+	Term     uint64        `json:"term"`
+	Monitors []MonitorView `json:"monitors"`
+	Groups   []GroupView   `json:"groups"`
+	Nodes    []NodeView    `json:"nodes"`
+	// Refused are the nodes that are heard and are no part of the cluster.
+	Refused  []Witness         `json:"refused,omitempty"`
 	Settings protocol.Settings `json:"settings"`
 }
 
@@ -201,6 +207,8 @@ type NodeGroupView struct {
 	Position       protocol.Position `json:"position"`
 	LagRecords     int64             `json:"lag_records"`
 	CopiesBehindMS int64             `json:"copies_behind_ms"`
+	// Upstream is the name of the node that a standby's stream comes from.
+	Upstream string `json:"upstream,omitempty"`
 }
 
 // History is the answer of GET /v1/history at a monitor.

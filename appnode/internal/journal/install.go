@@ -17,7 +17,9 @@ import (
 // durable the old data stays untouched; a crash leaves the old or the new.
 // After a failure the journal is as it was, unless Err says that it failed.
 func (j *Journal) InstallSnapshot(r io.Reader, check func(Meta) error) (Meta, error) {
+	j.hurry.Store(true)
 	j.snapshots <- struct{}{}
+	j.hurry.Store(false)
 	defer func() { <-j.snapshots }()
 	if err := j.Err(); err != nil {
 		return Meta{}, err
@@ -37,7 +39,7 @@ func (j *Journal) InstallSnapshot(r io.Reader, check func(Meta) error) (Meta, er
 
 // copySnapshot copies a snapshot to a file, durably, and verifies it.
 func (o *Options) copySnapshot(temp string, generation uint64, r io.Reader, check func(Meta) error) (m Meta, err error) {
-	err = o.writeTemp("journal install", temp, func(w io.Writer) error {
+	err = o.writeTemp("journal install", temp, nil, func(w io.Writer) error {
 		if _, err := w.Write(encodeHead(generation)); err != nil {
 			return err
 		}

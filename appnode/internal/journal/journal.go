@@ -100,6 +100,7 @@ type Journal struct {
 	// whoever writes or installs a snapshot, and it is taken first. They are
 	// channels and not mutexes because they are held while a disk is waited for.
 	turn, snapshots chan struct{}
+	hurry           atomic.Bool  // somebody waits for the end of a snapshot's writing
 	next            *preparation // the segment after the last; owned by the holder of turn
 	preparing       sync.WaitGroup
 	stop            chan struct{} // closed by Close
@@ -217,6 +218,7 @@ func (j *Journal) fail(err error) error {
 // call that is under way, and so for the disk, or for the reader that a snapshot
 // is installed from. It makes nothing durable that was not.
 func (j *Journal) Close() error {
+	j.hurry.Store(true)
 	j.snapshots <- struct{}{}
 	defer func() { <-j.snapshots }()
 	j.turn <- struct{}{}

@@ -1,13 +1,10 @@
 package journal
 
 import (
-	"os"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // mutants lists the rules that keep a journal's promise: what was synced is there,
@@ -55,6 +52,11 @@ func mutants() []mutant.Mutant {
 			"if err := f.Sync(op); err != nil {\n\t\treturn fmt.Errorf(\"sync %s: %w\", temp, err)\n\t}\n", ""),
 		mutant.One("a snapshot's name is synced before the journal relies on it", "snapshot.go",
 			"if err := j.o.FS.SyncDir(\"journal snapshot\", j.o.Dir); err != nil {", "if err := error(nil); err != nil {"),
+		mutant.One("little of a snapshot waits for the disk", "drip.go", "d.waits < dripBytes", "d.waits < 1<<40"),
+		mutant.One("a snapshot leaves the disk to others", "drip.go", "d.hurry != nil && !d.hurry.Load()", "false"),
+		mutant.One("a snapshot that is waited for is written fast", "drip.go", "d.hurry != nil && !d.hurry.Load()", "d.hurry != nil"),
+		mutant.One("writes do not wait for the removal of segments", "trim.go",
+			"old, err := j.forgetBelow(keep)", "old, err := j.forgetBelow(keep)\n\tj.turn <- struct{}{}\n\tdefer func() { <-j.turn }()"),
 		mutant.One("a snapshot is synced before it is renamed", "snapshot.go", "return f.Sync(op)", "return nil"),
 		mutant.One("an installed snapshot's name is synced before what it replaces is removed", "install.go",
 			"if err := j.o.FS.SyncDir(\"journal install\", j.o.Dir); err != nil {", "if err := error(nil); err != nil {"),
@@ -89,25 +91,7 @@ func mutants() []mutant.Mutant {
 	}
 }
 
-// TestMutantsFitTheSource keeps the list from going stale.
-func TestMutantsFitTheSource(t *testing.T) {
-	for _, m := range mutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
-// TestMutantsAreCaught expects the ordinary tests of this package to fail with
-// every mutant, in one run.
-func TestMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the tests against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range mutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: "."})
-			require.NoError(t, err)
-			require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
-			t.Logf("caught by %s, in %.1f s", strings.Join(r.Caught, ", "), r.Took.Seconds())
-		})
-	}
+// TestMutants expects the ordinary tests of this package to fail with every mutant.
+func TestMutants(t *testing.T) {
+	mutanttest.Run(t, mutants(), mutant.Trial{Package: "."}, nil)
 }

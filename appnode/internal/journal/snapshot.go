@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
@@ -19,7 +20,8 @@ const snapshotName = "snapshot"
 // there is the old or the new. write writes the state at m.Position, a record
 // of this journal that is not older than the present snapshot; m.Boundaries
 // are filled in. It runs beside Write and Read, and beside Cut, which does not
-// cut below it. After a failure the old snapshot and the journal stay as they
+// cut below it. It leaves half of the disk's time to them, unless the disk is very
+// slow or somebody waits for its end. After a failure the old snapshot and the journal stay as they
 // were, but that a failed sync of the directory ends the journal's use.
 func (j *Journal) WriteSnapshot(m Meta, write func(io.Writer) error) error {
 	j.snapshots <- struct{}{}
@@ -36,7 +38,7 @@ func (j *Journal) WriteSnapshot(m Meta, write func(io.Writer) error) error {
 	}
 	defer j.endSnapshot()
 	temp := filepath.Join(j.o.Dir, snapshotName) + disk.TempSuffix
-	err = j.o.writeTemp("journal snapshot", temp, func(w io.Writer) error {
+	err = j.o.writeTemp("journal snapshot", temp, &j.hurry, func(w io.Writer) error {
 		return encodeSnapshot(w, j.generation, m, write)
 	})
 	if err == nil {
@@ -141,14 +143,15 @@ func openSnapshotFile(o *Options, op string) (*snapshotFile, error) {
 	return f, nil
 }
 
-// writeTemp fills and syncs a file that is to be renamed.
-func (o *Options) writeTemp(op, temp string, fill func(io.Writer) error) (err error) {
+// writeTemp fills and syncs a file that is to be renamed: gently until hurry is
+// set, at full speed where it is nil.
+func (o *Options) writeTemp(op, temp string, hurry *atomic.Bool, fill func(io.Writer) error) (err error) {
 	f, err := o.FS.OpenFile(op, temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := fill(f); err != nil {
+	if err := fill(&drip{file: f, op: op, hurry: hurry}); err != nil {
 		return err
 	}
 	return f.Sync(op)

@@ -159,6 +159,32 @@ func Peek(b []byte) (int, error) {
 	return HeaderSize + id + int(length), nil
 }
 
+// Span returns the seqs of the first and the last of the back-to-back records of
+// b, zero if there are none. It looks at their headers alone, and checks only the
+// limits and that the seqs are contiguous: whoever keeps the records checks the
+// rest. The error is as of Parse.
+func Span(b []byte) (first, last protocol.Seq, err error) {
+	for at := 0; at < len(b); {
+		n, err := Peek(b[at:])
+		if err == nil && len(b)-at < n {
+			err = ErrShort
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("record at byte %d: %w", at, err)
+		}
+		seq := protocol.Seq(binary.LittleEndian.Uint64(b[at+offSeq:]))
+		if first == 0 {
+			first = seq
+		}
+		if seq == 0 || at > 0 && seq != last+1 {
+			return 0, 0, fmt.Errorf("%w: seq %d at byte %d comes after %d", ErrCorrupt, seq, at, last)
+		}
+		last = seq
+		at += n
+	}
+	return first, last, nil
+}
+
 // Each calls fn for every one of the back-to-back records of b, with the bytes
 // that encode it. It stops at fn's first error, and at bytes that are no whole
 // record with an error as of Parse.

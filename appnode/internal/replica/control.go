@@ -10,6 +10,7 @@ import (
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/together"
 )
 
 // Run works until ctx ends or the replica cannot go on, which is an error. The
@@ -33,8 +34,8 @@ func (r *Replica) Run(ctx context.Context) error {
 
 // control is the control loop.
 func (r *Replica) control(ctx context.Context) error {
-	ticker := time.NewTicker(tickEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		r.turned.Store(int64(time.Since(r.began)))
 		select {
@@ -43,13 +44,32 @@ func (r *Replica) control(ctx context.Context) error {
 		case err := <-r.fatal:
 			return err
 		case <-r.wake:
-		case <-ticker.C:
+		case <-timer.C:
 			r.tick(time.Now())
 		}
 		if err := r.work(ctx); err != nil {
 			return err
 		}
+		timer.Reset(r.untilTick())
 	}
+}
+
+// An idle replica wakes up with its node's heartbeats, every tickTogether, as those
+// do that it sends confirms to; the next tick may then be tickLate late.
+const (
+	tickTogether = 100 * time.Millisecond
+	tickLate     = 12 * time.Millisecond
+)
+
+// untilTick returns how long the control loop may rest if nothing happens.
+func (r *Replica) untilTick() time.Duration {
+	r.mu.Lock()
+	wait := max(0, time.Until(r.core.NextTick()))
+	r.mu.Unlock()
+	if wait < tickTogether/2 {
+		return wait // something is awaited
+	}
+	return together.Within(wait, tickTogether, tickLate)
 }
 
 // kick wakes the control loop.
@@ -82,6 +102,9 @@ func (r *Replica) Assign(rec protocol.GroupRecord) {
 func (r *Replica) Settings(s protocol.Settings) {
 	r.hold.Store(int64(time.Duration(s.Hold)))
 	r.minCopies.Store(int64(s.MinCopies))
+	if chained := s.Topology == protocol.Chain; r.chained.Swap(chained) != chained {
+		r.reroute()
+	}
 }
 
 func (r *Replica) tick(now time.Time) {
@@ -92,6 +115,7 @@ func (r *Replica) tick(now time.Time) {
 	if r.lead != nil {
 		r.lead.expire(now, time.Duration(r.hold.Load()))
 		r.expireRounds(now, time.Duration(r.hold.Load()))
+		r.dropStranded(now)
 		if r.core.ConfirmDue(now) {
 			r.core.NextConfirm(now)
 			r.notifyPeers()
@@ -108,9 +132,12 @@ func (r *Replica) work(ctx context.Context) error {
 		r.mu.Lock()
 		if rec := r.inbox; rec != nil {
 			r.inbox = nil
+			before := r.core.GroupRecord()
 			if r.core.Record(*rec, time.Now()) {
 				taken = rec
+				r.opts.Metrics.removed(r.asked, before, *rec)
 				r.publish()
+				r.reroute()
 			}
 		}
 		effects := append([]protocol.Effect(nil), r.core.Effects()...)
@@ -158,6 +185,7 @@ func (r *Replica) do(ctx context.Context, e protocol.Effect) error {
 	case protocol.EffectPropose:
 		r.log.Info().Uint64("version", uint64(e.Change.Version)).Int("in_sync", len(e.Change.InSync)).
 			Str("reason", e.Change.Reason).Msg("asking for another in-sync set")
+		r.asked = e.Change
 		r.opts.Propose(e.Change)
 	case protocol.EffectDropPeer:
 		r.dropConn(e.Conn)

@@ -59,11 +59,25 @@ func (d *desk) record() protocol.GroupRecord { return d.registry().Groups[0] }
 func (d *desk) tellAll() {
 	rec := d.record()
 	for _, m := range d.rig.members {
-		if m.replica != nil && !d.isMuted(m.name) {
-			m.replica.Settings(d.settings)
-			m.replica.Assign(rec)
+		if replica := d.replicaOf(m); replica != nil && !d.isMuted(m.name) {
+			replica.Settings(d.settings)
+			replica.Assign(rec)
 		}
 	}
+}
+
+// runs notes which replica runs on a member: a primary's proposal has the desk tell
+// everybody at any moment.
+func (d *desk) runs(m *member, r *Replica) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.replica = r
+}
+
+func (d *desk) replicaOf(m *member) *Replica {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return m.replica
 }
 
 func (d *desk) isMuted(name string) bool {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"understudy.example/appnode/internal/record"
 	"understudy.example/appnode/internal/store"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
@@ -246,16 +245,9 @@ func (p *pending) upTo(seq protocol.Seq) ([]chunk, error) {
 		if c.first > seq {
 			break
 		}
-		if c.last > seq {
-			size := 0
-			for range seq + 1 - c.first {
-				_, n, err := record.Parse(c.data[size:])
-				if err != nil {
-					return nil, fmt.Errorf("pending records from %d: %w", c.first, err)
-				}
-				size += n
-			}
-			c.data, c.last = c.data[:size:size], seq
+		c, err := c.upTo(seq)
+		if err != nil {
+			return nil, fmt.Errorf("pending: %w", err)
 		}
 		out = append(out, c)
 	}

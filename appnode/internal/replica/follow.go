@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"understudy.example/appnode/internal/journal"
@@ -44,9 +45,16 @@ const roomCheck = time.Second
 
 // follow keeps the one incoming stream of a standby alive.
 func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
-	said := ""
+	r.mu.Lock()
+	said, m := "", newMover(primary, r.core.Accepted())
+	r.mu.Unlock()
+	defer m.drop()
 	for attempt := 0; ctx.Err() == nil; attempt++ {
-		lasted, err := r.followOnce(ctx, primary)
+		lasted, err := r.followOnce(ctx, primary, m)
+		if errors.Is(err, errMoved) {
+			attempt, said = -1, ""
+			continue
+		}
 		if errors.Is(err, protocol.ErrHistoryLost) {
 			r.die(err) // the node begins anew, with what it has set aside
 			return
@@ -76,21 +84,25 @@ func pause(ctx context.Context, d time.Duration) {
 
 // followOnce dials, shakes hands and takes records until the connection ends. It
 // tells how long the stream lasted.
-func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (lasted time.Duration, err error) {
-	address, ok := r.opts.Address(primary)
-	if !ok {
-		return 0, errors.New("the primary's address is not known yet")
+func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID, m *mover) (lasted time.Duration, err error) {
+	l := m.take()
+	if l == nil {
+		if l, err = r.dialLine(ctx, route{primary: primary}); err != nil {
+			return 0, err
+		}
 	}
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, in, err := frame.Dial(dialCtx, r.opts.Dial, address, fmt.Sprintf("%s?group=%d", wire.PathStream, r.opts.Group), StreamProtocol)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer func() {
+		if errors.Is(err, errMoved) {
+			m.old = l.conn
+			return
+		}
+		_ = l.conn.Close()
+	}()
+	defer context.AfterFunc(ctx, func() { _ = l.conn.Close() })()
+	defer func() { m.ended(l.route, lasted, err) }()
 
-	id, welcome, err := r.handshake(conn, in)
+	id, welcome, err := r.handshake(l)
+	m.leave()
 	if err != nil {
 		return 0, err
 	}
@@ -100,18 +112,18 @@ func (r *Replica) followOnce(ctx context.Context, primary protocol.UUID) (lasted
 		return 0, err
 	}
 	if welcome.Snapshot {
-		_ = conn.Close() // the primary ends its side, too
-		return 0, r.fetchSnapshot(ctx, address, welcome)
+		_ = l.conn.Close() // the primary ends its side, too
+		return 0, r.fetchSnapshot(ctx, primary, welcome)
 	}
 	began := time.Now()
-	err = r.takeStream(conn, in, id)
+	err = r.takeStream(ctx, l, id, m)
 	return time.Since(began), err
 }
 
 // handshake says hello on a new connection. From its beginning nothing of an
 // earlier connection has an effect, and its answer has none once a newer
 // connection or a newer epoch has begun.
-func (r *Replica) handshake(conn net.Conn, in *bufio.Reader) (protocol.ConnID, welcomeMessage, error) {
+func (r *Replica) handshake(l *line) (protocol.ConnID, welcomeMessage, error) {
 	var w welcomeMessage
 	r.mu.Lock()
 	r.connID++
@@ -122,14 +134,14 @@ func (r *Replica) handshake(conn net.Conn, in *bufio.Reader) (protocol.ConnID, w
 	if err != nil {
 		return 0, w, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // a dead connection shows at the write
-	if _, err := conn.Write(encodeJSON(frameHello, accepted, helloMessage{
+	_ = l.conn.SetDeadline(time.Now().Add(l.route.silence())) // a dead connection shows at the write
+	if _, err := l.conn.Write(encodeJSON(frameHello, accepted, helloMessage{
 		V: wire.Format, Cluster: r.opts.Cluster(), Group: r.opts.Group, UUID: hello.UUID, Boot: hello.Boot,
-		Name: r.opts.Name, Last: hello.Last, Boundaries: hello.Boundaries, Record: &rec,
+		Name: r.opts.Name, Last: hello.Last, Boundaries: hello.Boundaries, Record: &rec, Via: l.route.via,
 	})); err != nil {
 		return 0, w, err
 	}
-	h, payload, err := frame.Read(in, nil)
+	h, payload, err := frame.Read(l.in, nil)
 	if err != nil {
 		return 0, w, fmt.Errorf("wait for the primary's welcome: %w", err)
 	}
@@ -195,32 +207,48 @@ func (r *Replica) cut(part protocol.Seq) error {
 // nothing of the replica: it is the reader's and the syncer's own.
 type incoming struct {
 	conn  net.Conn
+	route route
 	id    protocol.ConnID
 	data  *inbox        // received records, in order
 	write chan struct{} // capacity 1: held while the connection is written to
 	epoch protocol.Epoch
 	// asks holds the newest question, to be sent; capacity 1. Replica.mu guards
 	// the sending.
-	asks chan uint64
+	asks   chan uint64
+	relay  *relay      // what standbys behind this one take from the stream
+	turned atomic.Bool // nothing more is read: another stream takes its place
+}
+
+// turn ends the reading, and leaves the connection open: to the primary, a standby
+// whose connection closed before the next one was there would be gone.
+func (s *incoming) turn() {
+	s.turned.Store(true)
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // a dead connection ends the reading as well
 }
 
 // takeStream runs a stream's goroutines: the reader, which answers confirms at
 // once, the syncer, which writes, syncs and acknowledges, and the asker, which
 // sends the questions of reads.
-func (r *Replica) takeStream(conn net.Conn, in *bufio.Reader, id protocol.ConnID) error {
+func (r *Replica) takeStream(ctx context.Context, l *line, id protocol.ConnID, m *mover) error {
+	conn := l.conn
 	_ = conn.SetDeadline(time.Time{}) // a dead connection shows at the next read
 	r.mu.Lock()
-	s := &incoming{conn: conn, id: id, data: newInbox(), write: make(chan struct{}, 1), epoch: r.core.Accepted(), asks: make(chan uint64, 1)}
+	s := &incoming{
+		conn: conn, route: l.route, id: id, data: newInbox(), write: make(chan struct{}, 1), epoch: r.core.Accepted(),
+		asks: make(chan uint64, 1), relay: m.relay,
+	}
 	durable := r.core.Durable()
 	r.mu.Unlock()
-	r.log.Info().Uint64("from", uint64(durable)).Msg("stream from the primary begun")
+	r.log.Info().Uint64("from", uint64(durable)).Str("upstream", r.opts.NameOf(l.route.upstream())).Msg("stream from the primary begun")
 	if err := s.send(frameAck, uint64(durable)); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
 	go func() {
 		err := r.sync(s)
-		_ = conn.Close() // ends the reader
+		if err != nil {
+			_ = conn.Close() // ends the reader
+		}
 		ended <- err
 	}()
 	asker := make(chan struct{})
@@ -230,13 +258,18 @@ func (r *Replica) takeStream(conn net.Conn, in *bufio.Reader, id protocol.ConnID
 			_ = s.send(frameAsk, n) // the reader sees a broken connection, too
 		}
 	}()
+	stay := r.watchRoute(ctx, s, m)
 	r.beginAsking(s)
-	err := r.read(s, in)
+	err := r.read(s, l.in)
 	r.endAsking(s)
 	close(s.asks)
 	<-asker
 	s.data.close()
-	return errors.Join(<-ended, err)
+	err = errors.Join(<-ended, err)
+	if moved := stay(); moved {
+		return errMoved
+	}
+	return err
 }
 
 func (s *incoming) send(t frame.Type, n uint64) error {
@@ -269,8 +302,11 @@ func (s *incoming) sendFrame(b []byte) error {
 func (r *Replica) read(s *incoming, in *bufio.Reader) error {
 	var small [16]byte
 	for {
-		if err := s.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		if err := s.conn.SetReadDeadline(time.Now().Add(s.route.silence())); err != nil {
 			return err
+		}
+		if s.turned.Load() { // in this order: its deadline is not put off unseen
+			return errMoved
 		}
 		h, payload, err := frame.Read(in, small[:0])
 		if err != nil {
@@ -299,6 +335,11 @@ func (r *Replica) takeFrame(s *incoming, h frame.Header, payload []byte) error {
 	case frameTold:
 		return r.takeAnswer(s, payload)
 	case frameRecords:
+		if r.chained.Load() || s.relay.used() {
+			if err := s.relay.add(payload); err != nil {
+				return err
+			}
+		}
 		return s.data.put(payload)
 	}
 	n, err := frame.Number(payload)

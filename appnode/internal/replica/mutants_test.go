@@ -1,14 +1,11 @@
 package replica
 
 import (
-	"os"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"understudy.example/pkg/mutant"
+	"understudy.example/pkg/mutant/mutanttest"
 )
 
 // mutants lists what the shell around the core has to do at the right moment. The
@@ -54,6 +51,18 @@ func mutants() []mutant.Mutant {
 			"q := r.asking.next\n", "q := r.asking.next\n\tif r.asking.flying != nil {\n\t\tq = r.asking.flying\n\t}\n"),
 		mutant.One("an answer belongs to its question", "question.go",
 			" || q.number != binary.LittleEndian.Uint64(payload) {", " {"),
+		// Snapshots.
+		mutant.One("the journal stays for who was sent a snapshot", "hold.go",
+			"all = append(all, h.seq+1)", "_ = h"),
+		mutant.One("the journal stays for who catches up", "hold.go", "all = append(all, c.acked+1)", "_ = c"),
+		mutant.One("what stays for standbys is bounded", "hold.go", "s < keep && r.opts.Journal.BytesAfter(s-1) <= limit", "s < keep && limit > 0"),
+		mutant.One("a full disk keeps nothing for standbys", "hold.go", "if r.full.Load() {", "if false {"),
+		mutant.One("the journal stays for a while only", "hold.go", "return !h.end.IsZero() && !now.Before(h.end)", "return false"),
+		mutant.One("who does not come is forgotten where nothing is written", "hold.go", "\tr.forgetHolds(time.Now())", "\t_ = 0"),
+		mutant.One("a snapshot does not wait for ever for who takes none of it", "snapshot.go",
+			"_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(snapshotPatience))", "_ = 0"),
+		mutant.One("a large map is written out seldom", "snapshot.go", "return max(r.opts.SnapshotBytes, r.view.Load().Bytes())", "return r.opts.SnapshotBytes"),
+		mutant.One("what was written before a restart counts", "replica.go", "\t\tr.written.Add(int64(len(chunk)))\n", ""),
 		// Requests that come again.
 		{Rule: "an id is looked up on the newest state", Edits: []mutant.Edit{
 			{File: "judge.go", Old: "v := l.tail.JudgeOnce(w.req, now)", New: "v := l.tail.JudgeOnce(w.req, now)\n\t\tif v.Repeated && v.Position.Seq > commit {\n\t\t\teffects, err := l.tail.Judge(w.req)\n\t\t\tv = store.Verdict{Effects: effects, Err: err, Recorded: len(effects) > 0}\n\t\t}"},
@@ -92,6 +101,27 @@ func mutants() []mutant.Mutant {
 			"if m.Position.Seq < least {", "if false {"),
 		mutant.One("a snapshot is of this cluster", "snapshot.go",
 			"if m.Cluster != r.opts.Cluster() || ", "if "),
+		// Chains.
+		mutant.One("records are filled in of the same epoch only", "relay.go",
+			"if epoch != t.relay.epoch || ", "if "),
+		mutant.One("a relay's lag does not hold those behind it", "send.go",
+			" && relay.inFlight < windowBytes {", " {"),
+		mutant.One("a stream that moves keeps its place until the next one is there", "follow.go",
+			"\t\t\tm.old = l.conn\n\t\t\treturn\n", ""),
+		mutant.One("a stream that moves keeps its place until its records are on the disk", "chain.go",
+			"\t\t\ts.turn()\n", "\t\t\t_ = s.conn.Close()\n"),
+		mutant.One("who still takes from a relay is not left without records", "follow.go",
+			"r.chained.Load() || s.relay.used()", "r.chained.Load()"),
+		mutant.One("who is behind a frozen standby goes to the primary in time", "chain.go",
+			"\t\treturn chainSilence\n", "\t\treturn silence\n"),
+		mutant.One("who is behind a standby that leaves goes to the primary", "control.go",
+			"r.publish()\n\t\t\t\tr.reroute()", "r.publish()"),
+		mutant.One("who is behind a slow link goes to the primary in time", "control.go",
+			"\t\tr.dropStranded(now)\n", ""),
+		mutant.One("more records wake the streams behind", "send.go",
+			"\t\tif out.bytes > 0 || out.take != nil {\n\t\t\tr.notifyBehind(c)\n\t\t}\n", ""),
+		mutant.One("a relay begins anew behind a gap", "relay.go",
+			"q.recent = recent{} // what", "_ = 0 // what"),
 		// The disk.
 		mutant.One("a primary's failed sync counts", "lead.go",
 			"if err := r.opts.Journal.Write(b.buf); err != nil {", "if err := r.opts.Journal.Write(b.buf); false {"),
@@ -108,25 +138,7 @@ func mutants() []mutant.Mutant {
 	}
 }
 
-// TestMutantsFitTheSource keeps the list from going stale.
-func TestMutantsFitTheSource(t *testing.T) {
-	for _, m := range mutants() {
-		require.NoError(t, m.Check())
-	}
-}
-
-// TestMutantsAreCaught expects the ordinary tests of this package to fail with
-// every mutant, in one run.
-func TestMutantsAreCaught(t *testing.T) {
-	if os.Getenv(mutant.Env) == "" {
-		t.Skipf("set %s=1 to run the tests against every mutant: it takes minutes", mutant.Env)
-	}
-	for _, m := range mutants() {
-		t.Run(m.Rule, func(t *testing.T) {
-			r, err := m.Try(t.Context(), t.TempDir(), mutant.Trial{Package: ".", Limit: 2 * time.Minute})
-			require.NoError(t, err)
-			require.NotEmpty(t, r.Caught, "the mutant survived:\n%s", r.Tail())
-			t.Logf("caught by %s, in %.1f s", strings.Join(r.Caught, ", "), r.Took.Seconds())
-		})
-	}
+// TestMutants expects the ordinary tests of this package to fail with every mutant.
+func TestMutants(t *testing.T) {
+	mutanttest.Run(t, mutants(), mutant.Trial{Package: ".", Limit: 2 * time.Minute}, nil)
 }

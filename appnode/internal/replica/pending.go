@@ -16,6 +16,35 @@ type chunk struct {
 	data        []byte
 }
 
+// upTo returns the part of the chunk that ends with seq, which it holds.
+func (c chunk) upTo(seq protocol.Seq) (chunk, error) {
+	if c.last <= seq {
+		return c, nil
+	}
+	size := 0
+	for range seq + 1 - c.first {
+		_, n, err := record.Parse(c.data[size:])
+		if err != nil {
+			return c, fmt.Errorf("records from %d: %w", c.first, err)
+		}
+		size += n
+	}
+	c.data, c.last = c.data[:size:size], seq
+	return c, nil
+}
+
+// after returns the part of the chunk behind seq, which it holds.
+func (c chunk) after(seq protocol.Seq) (chunk, error) {
+	for c.first <= seq {
+		_, n, err := record.Parse(c.data)
+		if err != nil {
+			return c, fmt.Errorf("records from %d: %w", c.first, err)
+		}
+		c.data, c.first = c.data[n:], c.first+1
+	}
+	return c, nil
+}
+
 // pending is the end of the journal that is not applied yet, in order.
 type pending struct {
 	chunks []chunk
@@ -122,13 +151,9 @@ func (q *recent) from(next protocol.Seq) []chunk {
 	if q.chunks[i].first == next {
 		return q.chunks[i:]
 	}
-	c := q.chunks[i]
-	for c.first < next {
-		_, n, err := record.Parse(c.data)
-		if err != nil {
-			return nil // it cannot be: these are the writer's own bytes
-		}
-		c.data, c.first = c.data[n:], c.first+1
+	c, err := q.chunks[i].after(next - 1)
+	if err != nil {
+		return nil // a relay's bytes may be anything
 	}
 	return []chunk{c}
 }

@@ -22,7 +22,6 @@ import (
 
 // Bounds of the shell's own waits and buffers.
 const (
-	tickEvery      = 10 * time.Millisecond
 	maxBatch       = 1 << 20  // bytes of records synced together
 	recentBytes    = 8 << 20  // bytes of records kept in memory for the streams
 	windowBytes    = 8 << 20  // bytes sent to a standby and not acknowledged
@@ -53,7 +52,8 @@ type Options struct {
 	Profile []byte // JSON, for the birth of the group; nil for none
 	// MaxBytes bounds the map, 0: no bound.
 	MaxBytes int64
-	// SnapshotBytes is how much journal may grow between two snapshots.
+	// SnapshotBytes is how much the journal grows between two snapshots; it is as
+	// much as the map takes, if that is more.
 	SnapshotBytes int64
 	Dial          func(ctx context.Context, network, address string) (net.Conn, error)
 	// Address returns where a replica is reached.
@@ -93,9 +93,12 @@ type Replica struct {
 	// began: a wall clock that jumps must not make the loop look stuck.
 	turned atomic.Int64
 	began  time.Time
-	// hold and minCopies are cluster settings.
+	// hold, minCopies and chained are cluster settings.
 	hold      atomic.Int64
 	minCopies atomic.Int64
+	chained   atomic.Bool
+
+	rerouted chan struct{} // capacity 1: the way of the stream is to be looked at again
 
 	wake  chan struct{} // capacity 1: effects or records wait for the control loop
 	fatal chan error    // capacity 1: why this replica cannot go on
@@ -115,18 +118,21 @@ type Replica struct {
 	asking asking // while standby, on a stream
 	conns  map[protocol.ConnID]*peerConn
 	connID protocol.ConnID
+	holds  []*hold // journal kept for standbys that were sent a snapshot
 	closed bool
 
 	// heard is when the primary last said anything on the stream of this standby,
 	// in nanoseconds since began; 0: nothing yet.
 	heard atomic.Int64
 
-	role roleWork // owned by the control loop
+	role  roleWork              // owned by the control loop
+	asked protocol.ChangeInSync // the newest wish for the in-sync set; the control loop's, too
 
 	// snapshotAt is the journal volume at the last snapshot, written how much
-	// has been written since the start. Both are bytes.
+	// has been written since the snapshot that was loaded. Both are bytes.
 	snapshotAt atomic.Int64
 	written    atomic.Int64
+	loaded     protocol.Seq // that of the snapshot found at the start; never changed
 }
 
 // positionWait is a reader that waits until seq is applied.
@@ -140,7 +146,7 @@ type positionWait struct {
 func New(opts Options) (*Replica, error) {
 	r := &Replica{
 		opts: opts, log: opts.Log,
-		wake: make(chan struct{}, 1), fatal: make(chan error, 1),
+		wake: make(chan struct{}, 1), fatal: make(chan error, 1), rerouted: make(chan struct{}, 1),
 		conns: map[protocol.ConnID]*peerConn{}, began: time.Now(),
 	}
 	r.hold.Store(int64(time.Duration(protocol.DefaultSettings().Hold)))
@@ -164,7 +170,7 @@ func (r *Replica) load() error {
 		return err
 	}
 	m.LimitBytes(r.opts.MaxBytes)
-	r.applied = m
+	r.applied, r.loaded = m, m.Position().Seq
 	last := r.opts.Journal.Last().Seq
 	for next := m.Position().Seq + 1; next <= last; {
 		chunk, end, err := r.opts.Journal.Read(next, nil, maxBatch)
@@ -172,6 +178,7 @@ func (r *Replica) load() error {
 			return fmt.Errorf("read the journal of group %d at %d: %w", r.opts.Group, next, err)
 		}
 		r.pending.add(chunk, next, end)
+		r.written.Add(int64(len(chunk)))
 		next = end + 1
 		if err := r.pending.apply(r.applied, r.opts.Commit); err != nil {
 			return fmt.Errorf("apply the journal of group %d: %w", r.opts.Group, err)

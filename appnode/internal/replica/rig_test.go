@@ -56,7 +56,7 @@ type member struct {
 
 	dir     *datadir.Dir
 	journal *journal.Journal
-	replica *Replica // nil: none runs
+	replica *Replica // nil: none runs; changed by desk.runs
 	cancel  context.CancelFunc
 	group   *daemon.Group
 	ended   chan error // capacity 1
@@ -190,7 +190,7 @@ func (m *member) start() {
 	})
 	require.NoError(t, err)
 	m.serve(host, r)
-	m.replica = r
+	m.rig.desk.runs(m, r)
 	m.rig.desk.register(m)
 }
 
@@ -265,12 +265,12 @@ func (m *member) takeDisk() {
 	m.cancel()
 	m.wait()
 	m.disk = disk.NewFaulty(m.mem)
-	m.replica = nil
+	m.rig.desk.runs(m, nil)
 }
 
 func (m *member) gone() {
 	m.rig.net.Crash(m.name) // the name is free for the next process
-	m.replica = nil
+	m.rig.desk.runs(m, nil)
 }
 
 // dialStream opens a connection to a member's stream as a stranger may.

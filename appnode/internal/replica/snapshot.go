@@ -20,13 +20,15 @@ import (
 // snapshotCheck is how often the growth of the journal is looked at.
 const snapshotCheck = time.Second
 
-// snapshots writes a snapshot whenever the journal has grown by SnapshotBytes,
-// and trims what the one before made needless: so at least that much journal
-// stays for a standby that returns.
+// snapshots writes a snapshot whenever the journal has grown by as much as the
+// map takes, and by SnapshotBytes at least: so a byte of the journal costs no more
+// than one of snapshots, however large the map. It trims what the one before made
+// needless, but for what a standby that catches up still needs: so at least as
+// much journal stays for one that returns as a snapshot would bring it.
 func (r *Replica) snapshots(ctx context.Context) {
 	ticker := time.NewTicker(snapshotCheck)
 	defer ticker.Stop()
-	var previous protocol.Seq
+	previous := r.loaded
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,16 +36,21 @@ func (r *Replica) snapshots(ctx context.Context) {
 		case <-ticker.C:
 		}
 		written := r.written.Load()
-		if written-r.snapshotAt.Load() < r.opts.SnapshotBytes {
+		if written-r.snapshotAt.Load() < r.snapshotEvery() {
 			continue
 		}
 		r.snapshotAt.Store(written)
-		at, err := r.writeSnapshot()
+		at, err := r.writeSnapshot(ctx)
 		if err == nil && previous > 0 {
-			err = r.opts.Journal.Trim(previous)
+			err = r.opts.Journal.Trim(r.keepFrom(previous))
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if err != nil {
-			// The journal still holds everything; the next round tries again.
+			// The journal still holds everything; it is tried again when that has
+			// grown a little more, however large the map.
+			r.snapshotAt.Add(r.opts.SnapshotBytes - r.snapshotEvery())
 			r.log.Error().Err(err).Msg("snapshot not written")
 			continue
 		}
@@ -51,14 +58,34 @@ func (r *Replica) snapshots(ctx context.Context) {
 	}
 }
 
-func (r *Replica) writeSnapshot() (protocol.Seq, error) {
+// snapshotEvery returns how much the journal grows between two snapshots, in
+// bytes.
+func (r *Replica) snapshotEvery() int64 { return max(r.opts.SnapshotBytes, r.view.Load().Bytes()) }
+
+func (r *Replica) writeSnapshot(ctx context.Context) (protocol.Seq, error) {
 	began := time.Now()
 	view := r.view.Load()
-	if err := r.opts.Journal.WriteSnapshot(r.meta(view), view.EncodeTo); err != nil {
+	err := r.opts.Journal.WriteSnapshot(r.meta(view), func(w io.Writer) error { return view.EncodeTo(until{ctx, w}) })
+	r.opts.Metrics.wrote(began, err)
+	if err != nil {
 		return 0, fmt.Errorf("write a snapshot at %s: %w", view.Position(), err)
 	}
 	r.log.Info().Stringer("position", view.Position()).Int("keys", view.Len()).Dur("took_ms", time.Since(began)).Msg("snapshot written")
 	return view.Position().Seq, nil
+}
+
+// until writes until ctx ends.
+type until struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+// Write implements [io.Writer].
+func (u until) Write(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.w.Write(p)
 }
 
 // meta describes a snapshot of view. The journal adds the boundaries.
@@ -79,19 +106,53 @@ func (r *Replica) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	view := r.view.Load()
+	defer r.holdJournal(view.Position().Seq)()
 	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Connection", "close") // its deadlines stay with it
 	w.Header().Set(wire.HeaderPosition, view.Position().String())
-	if err := r.opts.Journal.StreamSnapshot(w, r.meta(view), view.EncodeTo); err != nil {
+	done := r.opts.Metrics.send()
+	err := r.opts.Journal.StreamSnapshot(countedWriter{patient{w}, r.opts.Metrics.sentBytes}, r.meta(view), view.EncodeTo)
+	done(err)
+	if err != nil {
 		// The standby sees a snapshot without its end and asks again.
 		r.log.Warn().Err(err).Msg("snapshot not sent whole")
 	}
 }
 
+// snapshotPatience is how long a standby may take no byte of a snapshot: its disk
+// may stall meanwhile. One that is frozen would keep the state and the journal here
+// for ever.
+const snapshotPatience = 30 * time.Second
+
+// patient is an answer that is given up when its reader takes nothing of it.
+type patient struct{ http.ResponseWriter }
+
+// Write implements [io.Writer].
+func (p patient) Write(b []byte) (int, error) {
+	// An answer that knows no deadline is no connection's, and waits for nobody.
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(snapshotPatience))
+	return p.ResponseWriter.Write(b)
+}
+
 // fetchSnapshot replaces this replica's history with the primary's snapshot.
 // The old journal stays until the new copy is verified. It runs when no other
 // goroutine writes the journal.
-func (r *Replica) fetchSnapshot(ctx context.Context, address string, welcome welcomeMessage) error {
+func (r *Replica) fetchSnapshot(ctx context.Context, primary protocol.UUID, welcome welcomeMessage) error {
+	address, ok := r.opts.Address(primary)
+	if !ok {
+		return errors.New("the primary's address is not known any more")
+	}
 	r.log.Warn().Uint64("have", uint64(welcome.Part)).Msg("the primary's journal no longer reaches back, fetching a snapshot")
+	done := r.opts.Metrics.fetch()
+	err := r.fetchFrom(ctx, address)
+	done(err)
+	if err != nil {
+		return err
+	}
+	return errors.New("reconnecting with the snapshot installed")
+}
+
+func (r *Replica) fetchFrom(ctx context.Context, address string) error {
 	transport := &http.Transport{DialContext: r.dialImpatient, DisableCompression: true, ResponseHeaderTimeout: dialTimeout}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s%s?group=%d", address, wire.PathSnapshot, r.opts.Group), nil)
@@ -107,7 +168,7 @@ func (r *Replica) fetchSnapshot(ctx context.Context, address string, welcome wel
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // the status tells enough
 		return problem.Parse(res.StatusCode, res.Header, body)
 	}
-	return r.install(res.Body)
+	return r.install(countedReader{res.Body, r.opts.Metrics.fetchBytes})
 }
 
 // dialImpatient dials a connection on which no read waits for longer than
@@ -161,10 +222,11 @@ func (r *Replica) install(body io.Reader) error {
 	r.mu.Lock()
 	r.core.Installed(meta.Position, meta.Boundaries)
 	r.applied, r.pending = m, pending{}
+	r.snapshotAt.Store(r.written.Load())
 	r.view.Store(m.View())
 	r.feed.reset(m.Position())
 	r.wakeReaders()
 	r.mu.Unlock()
 	r.log.Info().Stringer("position", meta.Position).Int("keys", m.Len()).Msg("snapshot installed")
-	return errors.New("reconnecting with the snapshot installed")
+	return nil
 }

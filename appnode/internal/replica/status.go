@@ -18,6 +18,9 @@ func (r *Replica) Status() wire.GroupStatus {
 		Epoch: r.core.Accepted(), Version: r.core.GroupRecord().Version,
 		Position: r.core.Last(), Durable: r.core.Durable(), Commit: r.core.Commit(), Serving: r.core.Serving() && !r.closed,
 	}
+	if r.asking.stream != nil {
+		s.Upstream = r.asking.stream.route.upstream()
+	}
 	for _, p := range r.core.Peers(now) {
 		s.Peers = append(s.Peers, wire.PeerStatus{
 			UUID: p.UUID, Connected: p.Connected, InView: p.InView, Durable: p.Durable, BehindMS: p.Behind.Milliseconds(),

@@ -30,6 +30,7 @@ type peerConn struct {
 	id    protocol.ConnID
 	epoch protocol.Epoch
 	uuid  protocol.UUID
+	via   protocol.UUID // the standby that the stream passes through; empty: none
 	conn  net.Conn
 	wake  chan struct{} // capacity 1: there is something to send
 	done  chan struct{} // closed with the connection
@@ -37,6 +38,7 @@ type peerConn struct {
 
 	// Guarded by Replica.mu.
 	next      protocol.Seq // the next record to send
+	acked     protocol.Seq // durable at the standby
 	committed protocol.Seq // passed on
 	confirm   uint64       // newest number sent
 	sent      []sentRun    // not acknowledged
@@ -50,6 +52,7 @@ type peerConn struct {
 type sentRun struct {
 	last  protocol.Seq
 	bytes int64
+	at    time.Time
 }
 
 func (c *peerConn) notify() {
@@ -85,8 +88,13 @@ func (r *Replica) dropConn(id protocol.ConnID) {
 	}
 }
 
-// ServeStream answers a standby's request for the stream.
+// ServeStream answers a standby's request for the stream, as the primary or, in a
+// chain, as a standby on the way to it.
 func (r *Replica) ServeStream(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Query().Has(paramPrimary) {
+		r.relayStream(w, req)
+		return
+	}
 	conn, in, err := frame.Accept(w, req, StreamProtocol)
 	if err != nil {
 		r.log.Warn().Err(err).Msg("stream not opened")
@@ -145,8 +153,8 @@ func (r *Replica) welcome(conn net.Conn, epoch protocol.Epoch, m helloMessage) (
 		})
 	}
 	c := &peerConn{
-		id: id, epoch: answer.Epoch, uuid: m.UUID, conn: conn,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), next: answer.Part + 1,
+		id: id, epoch: answer.Epoch, uuid: m.UUID, via: m.Via, conn: conn,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), next: answer.Part + 1, acked: answer.Part,
 	}
 	c.snapshot = answer.Part+1 < r.opts.Journal.First()
 	r.conns[id] = c
@@ -161,6 +169,7 @@ func (r *Replica) forget(c *peerConn) {
 	delete(r.conns, c.id)
 	before := r.core.Commit()
 	r.core.PeerGone(c.id, time.Now())
+	r.notifyBehind(c)
 	r.afterProgress(before)
 	r.mu.Unlock()
 }
@@ -192,7 +201,7 @@ func (r *Replica) receive(c *peerConn, in *bufio.Reader) error {
 			err = r.acked(c, h.Epoch, protocol.Seq(n))
 		case frameConfirmed:
 			r.mu.Lock()
-			r.core.Confirmed(c.id, h.Epoch, n)
+			r.core.Confirmed(c.id, h.Epoch, n, time.Now())
 			r.checkRound()
 			r.mu.Unlock()
 		case frameAsk:
@@ -222,6 +231,7 @@ func (r *Replica) acked(c *peerConn, epoch protocol.Epoch, seq protocol.Seq) err
 	if seq >= c.next {
 		return fmt.Errorf("standby acknowledged %d, and %d is the next to be sent", seq, c.next)
 	}
+	c.acked = max(c.acked, seq)
 	for len(c.sent) > 0 && c.sent[0].last <= seq {
 		c.inFlight -= c.sent[0].bytes
 		c.sent = c.sent[1:]

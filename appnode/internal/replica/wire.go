@@ -26,6 +26,7 @@ const (
 	frameTrouble   frame.Type = 9  // standby: why it cannot hold records, as text
 	frameAsk       frame.Type = 10 // standby: a question for the confirmed commit seq, by number
 	frameTold      frame.Type = 11 // primary: the number of the question, and the commit seq
+	frameTake      frame.Type = 12 // primary, to a relay: first and last seq of the records that belong here
 )
 
 // helloMessage is a standby's first word. It carries the newest group record
@@ -41,6 +42,9 @@ type helloMessage struct {
 	Last       protocol.Seq          `json:"last"`
 	Boundaries []protocol.Boundary   `json:"boundaries"`
 	Record     *protocol.GroupRecord `json:"record,omitempty"`
+	// Via is the standby that this stream passes through, and that can fill in the
+	// records that it was sent itself; empty for none.
+	Via protocol.UUID `json:"via,omitempty"`
 }
 
 // welcomeMessage answers a hello: where the histories part, and whether the

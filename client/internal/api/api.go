@@ -23,6 +23,9 @@ const (
 	firstBackoff = 20 * time.Millisecond
 	maxBackoff   = 200 * time.Millisecond
 	dialTimeout  = time.Second
+	// firstTry is how long each of several monitors is waited for at first, where the
+	// next may be asked the same: one that hangs must not cost half the time.
+	firstTry = time.Second
 	// maxAnswer bounds an answer. A map is smaller than its node's memory, and
 	// the client prints it whole.
 	maxAnswer = 1 << 30
@@ -100,7 +103,7 @@ func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 	uncertain := false  // an attempt may have been carried out
 	var again *tryAgain // why the newest attempt that was not merely cut short failed
 	for attempt := 0; ; attempt++ {
-		answer, err := c.once(ctx, c.monitors[attempt%len(c.monitors)], req)
+		answer, err := c.once(ctx, attempt, req)
 		why, ok := errors.AsType[*tryAgain](err)
 		if !ok {
 			return answer, err
@@ -156,14 +159,27 @@ func unknown(req Request, why error) error {
 	return e
 }
 
-// once sends the request to one monitor.
-func (c *Client) once(ctx context.Context, monitor string, req Request) (*Answer, error) {
-	if !req.changes() && len(c.monitors) > 1 {
-		// A monitor that hangs must leave time to ask the others.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout/time.Duration(len(c.monitors)))
-		defer cancel()
+// patience is how long an attempt may bring nothing, so that a monitor that hangs leaves
+// time to ask the others the same. An answer that has begun may take longer than that. What may not be sent twice has all the time there is.
+func (c *Client) patience(attempt int, req Request) time.Duration {
+	share := c.timeout / time.Duration(len(c.monitors))
+	switch {
+	case req.changes():
+		return c.timeout
+	case attempt < len(c.monitors) && len(c.monitors) > 1:
+		return min(firstTry, share)
 	}
+	return share
+}
+
+// once sends the request to the monitor whose turn it is.
+func (c *Client) once(ctx context.Context, attempt int, req Request) (*Answer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := c.patience(attempt, req)
+	alarm := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer alarm.Stop()
+	monitor := c.monitors[attempt%len(c.monitors)]
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	hreq, err := http.NewRequestWithContext(ctx, req.Method, "http://"+monitor+req.Path, bytes.NewReader(req.Body))
@@ -175,19 +191,34 @@ func (c *Client) once(ctx context.Context, monitor string, req Request) (*Answer
 	}
 	res, err := c.http.Do(hreq)
 	if err != nil {
-		return nil, broken(req, monitor, err, connected.Load())
+		return nil, broken(req, monitor, cause(ctx, err), connected.Load())
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(progress{res.Body, alarm, patience}, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, broken(req, monitor, err, true)
+		return nil, broken(req, monitor, cause(ctx, err), true)
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("the answer of %s is larger than %d bytes", monitor, maxAnswer)
 	case res.StatusCode >= 300:
 		return nil, refused(req, res, body)
 	}
 	return &Answer{res.Header, body}, nil
+}
+
+// progress reads an answer, and puts the alarm off with each piece that comes.
+type progress struct {
+	from     io.Reader
+	alarm    *time.Timer
+	patience time.Duration
+}
+
+func (p progress) Read(b []byte) (int, error) {
+	n, err := p.from.Read(b)
+	if n > 0 {
+		p.alarm.Reset(p.patience)
+	}
+	return n, err
 }
 
 // broken judges a failed attempt: without a connection nothing was sent.

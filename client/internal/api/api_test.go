@@ -118,6 +118,81 @@ func TestAHangingMonitorLeavesTimeForTheNext(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// The first of several monitors stands still: the next is asked within a second, and
+// a write keeps its key, so that it is applied once should the first go on.
+func TestAFrozenMonitorCostsASecond(t *testing.T) {
+	release := make(chan struct{})
+	keys := make(chan string, 8)
+	hangs := monitor(t, func(_ http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get(wire.HeaderKey)
+		<-release
+	})
+	defer close(release)
+	live := monitor(t, func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get(wire.HeaderKey)
+		_, _ = io.WriteString(w, "{}")
+	})
+	c := client(t, 30*time.Second, hangs, live)
+	began := time.Now()
+	_, err := c.Put(t.Context(), "k", "v")
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 5*time.Second)
+	first := <-keys
+	require.NotEmpty(t, first)
+	require.Equal(t, first, <-keys)
+	_, err = c.Get(t.Context(), "k")
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 10*time.Second)
+}
+
+// An answer that comes slowly, but comes, is not cut short because others could be asked.
+func TestASlowAnswerIsReadToItsEnd(t *testing.T) {
+	var asked atomic.Int32
+	slow := monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		for range 10 {
+			_, _ = io.WriteString(w, "piece")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	answer, err := client(t, time.Second, slow, slow, slow).Do(t.Context(), aRead)
+	require.NoError(t, err)
+	require.Len(t, answer.Body, 50)
+	require.EqualValues(t, 1, asked.Load())
+}
+
+// One that stops in the middle is asked of the next.
+func TestAnAnswerThatStopsIsAskedOfTheNext(t *testing.T) {
+	release := make(chan struct{})
+	stops := monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "piece")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	})
+	defer close(release)
+	live := monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	answer, err := client(t, 300*time.Millisecond, stops, live).Do(t.Context(), aRead)
+	require.NoError(t, err)
+	require.Equal(t, "{}", string(answer.Body))
+}
+
+// A monitor that has just started refuses orders for a moment: they are given again.
+func TestAnOrderWaitsForALeader(t *testing.T) {
+	asked := 0
+	c := client(t, ample, monitor(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 3 {
+			problem.Write(w, problem.Errorf(problem.NoLeader, "this monitor has just started"))
+			return
+		}
+		_, _ = io.WriteString(w, `{"kind":"switchover","to":"app2"}`)
+	}))
+	changed, err := c.Switchover(t.Context(), wire.ChangeOrder{})
+	require.NoError(t, err)
+	require.Equal(t, "app2", changed.To)
+	require.Equal(t, 3, asked)
+}
+
 func TestNobodyAnswers(t *testing.T) {
 	gone := nobody(t)
 	var notices []string

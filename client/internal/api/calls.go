@@ -109,6 +109,16 @@ func (c *Client) Remove(ctx context.Context, node string) (wire.Removed, error) 
 	return decode[wire.Removed](answer)
 }
 
+// Adopt has a lost registry rebuilt from the nodes.
+func (c *Client) Adopt(ctx context.Context, o wire.AdoptOrder) (wire.Adopted, error) {
+	return order[wire.Adopted](ctx, c, http.MethodPost, wire.PathAdopt, o)
+}
+
+// Witnesses reads what every node said last to the monitor that leads.
+func (c *Client) Witnesses(ctx context.Context) (wire.Witnesses, error) {
+	return read[wire.Witnesses](ctx, c, wire.PathAdopt)
+}
+
 // AddMonitor takes a monitor in, and returns all there are then.
 func (c *Client) AddMonitor(ctx context.Context, o wire.MonitorOrder) (wire.Monitors, error) {
 	return order[wire.Monitors](ctx, c, http.MethodPost, wire.PathMonitors, o)

@@ -56,6 +56,8 @@ func (a action) run(ctx context.Context) error {
 		return a.monitors(a.api.RemoveMonitor(ctx, a.in.operand))
 	case "remove":
 		return a.remove(ctx)
+	case "adopt":
+		return a.adopt(ctx)
 	case "pause":
 		return a.pause(ctx, true)
 	case "resume":

@@ -48,6 +48,10 @@ const usage = `client asks a cluster through its monitors. It takes one action:
   -maintenance N=on    take node N out of the in-sync sets; N=off ends that
   -remove N            remove node N from the cluster for good: a spare takes its
                        place; stop N afterwards
+  -adopt N -reason T   rebuild a registry that the monitors have lost, or have an
+                       old copy of, from the nodes, with node N as primary;
+                       refused where another may hold more, unless -force: then
+                       what only others hold is lost
   -pause, -resume      stop automatic failover, and start it again
   -freeze NAME         have that node's process stand still, -for 5s
   -add-monitor N=A     take the monitor N at host:port A in; it was started with
@@ -99,6 +103,7 @@ var actionFlags = []struct {
 	{"failover", ""},
 	{"maintenance", "NAME=on|off"},
 	{"remove", "NAME"},
+	{"adopt", "NAME"},
 	{"add-monitor", "NAME=ADDRESS"},
 	{"remove-monitor", "NAME"},
 	{"pause", ""},
@@ -194,7 +199,7 @@ func (in *invocation) checkOperand() error {
 		if in.operand == "" {
 			return errors.New("-remove-monitor needs the name of a monitor; -status lists them")
 		}
-	case "get-state", "kill", "freeze", "remove":
+	case "get-state", "kill", "freeze", "remove", "adopt":
 		if in.operand == "" {
 			return fmt.Errorf("-%s needs the name of a node; -status lists them", in.action)
 		}
@@ -214,8 +219,8 @@ func (in *invocation) checkOperand() error {
 // companions lists the flags that belong to particular actions.
 var companions = map[string][]string{
 	"to":                 {"switchover", "failover"},
-	"force":              {"failover"},
-	"reason":             {"switchover", "failover"},
+	"force":              {"failover", "adopt"},
+	"reason":             {"switchover", "failover", "adopt"},
 	"primary-is-stopped": {"failover"},
 	"for":                {"freeze"},
 	"prefix":             {"watch"},
@@ -232,7 +237,9 @@ func (in *invocation) checkCompanions(fs *flag.FlagSet) (err error) {
 	o := in.order
 	switch {
 	case err != nil:
-	case o.Force && (o.To == "" || o.Reason == ""):
+	case in.action == "adopt" && o.Reason == "":
+		err = errors.New("-adopt rebuilds the registry: it needs -reason TEXT, which is kept in the history")
+	case in.action == "failover" && o.Force && (o.To == "" || o.Reason == ""):
 		err = errors.New("-failover -force loses what the node lacks: it needs -to NAME and -reason TEXT, which is kept in the history")
 	case o.PrimaryIsStopped && !o.Force:
 		err = errors.New("-primary-is-stopped is for -failover -to NAME -force -reason TEXT")

@@ -65,10 +65,13 @@ func TestOrdersThatSayTooLittleOrTooMuch(t *testing.T) {
 		why  string
 	}{
 		{[]string{"-status", "-to", "app2"}, "-to belongs to -switchover and -failover"},
-		{[]string{"-switchover", "-force"}, "-force belongs to -failover"},
+		{[]string{"-switchover", "-force"}, "-force belongs to -failover and -adopt"},
 		{[]string{"-failover", "-force", "-to", "app2"}, "-reason TEXT"},
 		{[]string{"-failover", "-force", "-reason", "r"}, "-to NAME"},
 		{[]string{"-failover", "-primary-is-stopped"}, "-force"},
+		{[]string{"-adopt", "app1"}, "-reason TEXT"},
+		{[]string{"-adopt", "", "-reason", "lost"}, "the name of a node"},
+		{[]string{"-adopt", "app1", "-reason", "lost", "-to", "app2"}, "-to belongs to -switchover and -failover"},
 		{[]string{"-maintenance", "app2"}, "NAME=on or NAME=off"},
 		{[]string{"-add-monitor", "m4"}, "NAME=host:port"},
 		{[]string{"-add-monitor", "m4=8110"}, "NAME=host:port"},

@@ -70,6 +70,14 @@ func TestStatusOfARefusedFailover(t *testing.T) {
 	require.Equal(t, "not possible: no reason given", Failover(wire.FailoverView{}))
 }
 
+func TestStatusTellsThatReadsAreSpread(t *testing.T) {
+	c := sample()
+	c.Settings.Reads = protocol.ReadsSpread
+	var out strings.Builder
+	require.NoError(t, Status(&out, c))
+	require.Contains(t, out.String(), "\n\nreads through a monitor are answered by every replica in sync, in turn\n\nNODE ")
+}
+
 func TestStatusTellsWhereViewsDiffer(t *testing.T) {
 	c := sample()
 	c.Nodes[0].Sees = map[string]string{"app2": wire.SeesDown, "app3": wire.SeesUp}

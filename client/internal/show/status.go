@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
@@ -17,7 +18,7 @@ func Status(w io.Writer, c wire.Cluster) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(io.Writer, wire.Cluster) error{groups, nodes, differences, monitors} {
+	for _, part := range []func(io.Writer, wire.Cluster) error{groups, reads, nodes, differences, refused, monitors} {
 		if err := part(w, c); err != nil {
 			return err
 		}
@@ -34,6 +35,15 @@ func groups(w io.Writer, c wire.Cluster) error {
 		return err
 	}
 	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// reads tells that reads go to all, where they do.
+func reads(w io.Writer, c wire.Cluster) error {
+	if c.Settings.Reads != protocol.ReadsSpread {
+		return nil
+	}
+	_, err := fmt.Fprint(w, "reads through a monitor are answered by every replica in sync, in turn\n\n")
 	return err
 }
 
@@ -59,7 +69,7 @@ func nodes(w io.Writer, c wire.Cluster) error {
 			t.row(n.Name, "", "", state, "", "", heartbeatAge(n.HeartbeatAgeMS), n.Address)
 		}
 		for _, g := range n.Groups {
-			t.row(n.Name, num(g.Group), string(g.Role), state, g.Position.String(), lag(g), heartbeatAge(n.HeartbeatAgeMS), n.Address)
+			t.row(n.Name, num(g.Group), string(g.Role), state+chained(c, g), g.Position.String(), lag(g), heartbeatAge(n.HeartbeatAgeMS), n.Address)
 		}
 	}
 	if err := t.end(); err != nil {
@@ -67,6 +77,17 @@ func nodes(w io.Writer, c wire.Cluster) error {
 	}
 	_, err := fmt.Fprintln(w)
 	return err
+}
+
+// chained tells which standby a standby takes its stream from; "" if it is the
+// primary's own.
+func chained(c wire.Cluster, g wire.NodeGroupView) string {
+	for _, of := range c.Groups {
+		if of.Group == g.Group && g.Upstream != "" && g.Upstream != of.Primary {
+			return " (from " + g.Upstream + ")"
+		}
+	}
+	return ""
 }
 
 // differences tells which node sees another one otherwise than the monitor does.

@@ -1,6 +1,7 @@
 package bubble
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 // poll is how often a condition is looked at, patience how long, in fake time.
 const (
 	poll     = 5 * time.Millisecond
-	patience = 3 * time.Minute
+	patience = 90 * time.Second
 )
 
 func (c *cluster) eventually(what string, ok func() bool) {
@@ -56,31 +57,38 @@ func (c *cluster) roles() (primary, standby string) {
 	return g.Primary, standby
 }
 
-// finish waits until every node is in sync, and judges everything: the replicas
-// are equal, and the ledger holds against them.
+// waitCopies waits until the primary serves, as many copies as are wanted are in
+// sync, and there are no other members.
+func (c *cluster) waitCopies() wire.GroupView {
+	c.t.Helper()
+	var g wire.GroupView
+	n := c.copies()
+	c.eventually(fmt.Sprintf("%d copies", n), func() bool {
+		g = c.group()
+		return g.Serving && len(g.InSync) == n && len(g.Members) == n
+	})
+	return g
+}
+
+// finish waits for the wanted copies, and judges everything: they are equal, and the
+// ledger holds against them.
 func (c *cluster) finish() {
 	c.t.Helper()
-	c.waitInSync(c.names()...)
-	states := map[string]state{}
-	c.eventually("replicas that are equal", func() bool {
-		clear(states)
-		for _, name := range c.names() {
+	holders := c.waitCopies().InSync
+	var states []state
+	c.eventually("copies that are equal", func() bool {
+		states = nil
+		for _, name := range holders {
 			s, err := c.http.replica(name)
-			if err != nil {
+			if err != nil || len(states) > 0 && s.position != states[0].position {
 				return false
 			}
-			states[name] = s
-		}
-		first := states[c.names()[0]]
-		for _, s := range states {
-			if s.position != first.position {
-				return false
-			}
+			states = append(states, s)
 		}
 		return true
 	})
-	for _, name := range c.names() {
-		require.Equal(c.t, states[c.names()[0]], states[name], "%s differs", name)
-		c.ledger.judge(states[name].values)
+	for i, name := range holders {
+		require.Equal(c.t, states[0], states[i], "%s differs", name)
+		c.ledger.judge(states[i].values)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/memnet"
+	"understudy.example/pkg/protocol"
 )
 
 // runsVariable, set to a number, has TestChaos try so many seeds and not only
@@ -28,21 +29,39 @@ func TestChaos(t *testing.T) {
 	})
 }
 
+// shapes are the clusters that the seeds take in turn: 2, 3, 5 and 9 nodes, with and
+// without spares, one monitor or three.
+func shapes() []clusterOptions {
+	return []clusterOptions{
+		two(),
+		three(),
+		five(),
+		{nodes: 9},
+		{nodes: 3, copies: 2, monitors: 3},
+		{nodes: 5, monitors: 3},
+		{nodes: 9, copies: 5, monitors: 3},
+		{nodes: 5, copies: 2},
+	}
+}
+
 func forSeeds(t *testing.T, try func(t *testing.T, seed uint64, o clusterOptions)) {
-	runs := 2
+	all := shapes()
+	runs := len(all)
 	if n, err := strconv.Atoi(os.Getenv(runsVariable)); err == nil {
 		runs = n
 	}
 	for seed := range uint64(runs) {
 		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
-			o := two()
-			if seed%2 == 1 {
-				o = three()
-			}
+			t.Parallel()
+			o := all[seed%uint64(len(all))]
+			o.settings = func(s *protocol.Settings) { s.ReplaceAfter = chaosReplaceAfter }
 			try(t, seed, o)
 		})
 	}
 }
+
+// chaosReplaceAfter is so short that spares step in all the time.
+const chaosReplaceAfter = protocol.Duration(1500 * time.Millisecond)
 
 // chaos is one run of random harm.
 type chaos struct {
@@ -62,13 +81,20 @@ func newChaos(c *cluster, seed uint64) *chaos {
 
 func (x *chaos) run(length time.Duration) {
 	x.plainLinks()
-	l := x.startLoad("load", 3)
+	var loads []*load
+	for i := range 3 {
+		x.via = monitorAt(x.monitorNames()[i%len(x.monitors)])
+		loads = append(loads, x.startLoad(fmt.Sprint("load-", i), 1))
+	}
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		x.harm()
 		time.Sleep(time.Duration(x.rng.Int64N(int64(800 * time.Millisecond))))
 	}
 	x.mend()
-	l.stop()
+	for _, l := range loads {
+		l.stop()
+	}
+	x.waitWell()
 	x.finish()
 }
 
@@ -126,7 +152,7 @@ func (c *cluster) powerCut(name string, rng *rand.Rand) {
 func (x *chaos) powerCut(name string) { x.cluster.powerCut(name, x.rng) }
 
 func (x *chaos) harmLink() {
-	hosts := append(x.names(), monitorName)
+	hosts := append(x.names(), x.monitorNames()...)
 	a, b := hosts[x.rng.IntN(len(hosts))], hosts[x.rng.IntN(len(hosts))]
 	switch x.rng.IntN(4) {
 	case 0:
@@ -144,20 +170,32 @@ func (x *chaos) harmLink() {
 	}
 }
 
+func (x *chaos) anyMonitor() string {
+	names := x.monitorNames()
+	return names[x.rng.IntN(len(names))]
+}
+
 func (x *chaos) harmMonitor() {
+	name := x.anyMonitor()
 	switch {
-	case !x.monitors[monitorName].running():
-		x.story.note("the monitor starts")
-		x.startMonitor()
+	case !x.monitors[name].running():
+		x.story.note(name + " starts")
+		x.startMonitorOf(name)
+	case x.opts.monitors > 1 && x.rng.IntN(3) == 0:
+		x.freeze(name)
+		time.Sleep(time.Duration(x.rng.Int64N(int64(time.Second))))
+		x.unfreeze(name)
 	default:
-		x.crashMonitor()
+		x.crashMonitorOf(name)
 	}
 }
 
 // operate gives an order, whatever becomes of it.
 func (x *chaos) operate() {
 	method, path, body := x.anyOrder()
-	x.orders.Go(func() { x.order(method, path, body) })
+	at := monitorAt(x.anyMonitor())
+	x.story.note("an operator orders " + path + " " + body)
+	x.orders.Go(func() { x.http.send(method, at+path, body) })
 }
 
 func (x *chaos) anyOrder() (method, path, body string) {
@@ -176,7 +214,7 @@ func (x *chaos) anyOrder() (method, path, body string) {
 // loseDisk gives the victim an empty disk, if another replica is in sync while
 // it is dead: then nobody can have acknowledged anything that is only there.
 func (x *chaos) loseDisk() {
-	if x.victim == "" || !x.monitors[monitorName].running() {
+	if x.victim == "" || x.leader() == "" {
 		return
 	}
 	if x.nodes[x.victim].running() {
@@ -193,8 +231,11 @@ func (x *chaos) loseDisk() {
 func (x *chaos) mend() {
 	x.story.note("the harm is over")
 	x.net.HealAll()
-	if !x.monitors[monitorName].running() {
-		x.startMonitor()
+	for _, name := range x.monitorNames() {
+		x.unfreeze(name)
+		if !x.monitors[name].running() {
+			x.startMonitorOf(name)
+		}
 	}
 	for _, name := range x.names() {
 		x.revive(name)

@@ -1,6 +1,7 @@
 package bubble
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -42,6 +43,7 @@ type cluster struct {
 
 type clusterOptions struct {
 	nodes    int
+	copies   int // wanted; 0: one on every node
 	monitors int // 0: one
 	settings func(*protocol.Settings)
 	node     func(name string, o *appnode.Options)
@@ -74,7 +76,8 @@ func inBubble(t *testing.T, o clusterOptions, scenario func(t *testing.T, c *clu
 		for _, name := range c.names() {
 			c.start(name)
 		}
-		c.waitInSync(c.names()...)
+		c.waitCopies()
+		c.eventually("all nodes are known", func() bool { return len(c.group().Spares) == o.nodes-c.copies() })
 		scenario(t, c)
 	})
 }
@@ -125,6 +128,9 @@ func (c *cluster) names() []string {
 	slices.Sort(names)
 	return names
 }
+
+// copies returns how many copies are wanted.
+func (c *cluster) copies() int { return cmp.Or(c.opts.copies, len(c.nodes)) }
 
 func (c *cluster) network(name string) daemon.Network {
 	h := c.net.Host(name)

@@ -21,12 +21,12 @@ const (
 	sharedWait = 2 * time.Second
 )
 
-// share writes a shared key through the monitor, or reads one from whomever.
-func (c *cluster) share(at, value string, turn int) {
+// share writes a shared key through a monitor, or reads one from whomever.
+func (c *cluster) share(via, at, value string, turn int) {
 	key := fmt.Sprint(sharedPrefix, turn%sharedKeys)
 	if turn%2 == 0 {
 		call := c.ledger.shared.Begin(history.Operation{Kind: history.Write, Key: key, Value: value})
-		a := c.http.sendWithin(sharedWait, http.MethodPut, c.via+"/v1/kv/"+key, value)
+		a := c.http.sendWithin(sharedWait, http.MethodPut, via+"/v1/kv/"+key, value)
 		if code := a.code(); code == "" {
 			call.Done()
 		} else if code != problem.OutcomeUnknown && code != noAnswer {

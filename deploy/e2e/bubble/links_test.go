@@ -1,13 +1,16 @@
 package bubble
 
 import (
+	"slices"
 	"time"
 
 	"understudy.example/pkg/memnet"
 )
 
 // hosts returns everybody on the network.
-func (c *cluster) hosts() []string { return append(c.names(), monitorName, clientHost) }
+func (c *cluster) hosts() []string {
+	return slices.Concat(c.names(), c.monitorNames(), []string{clientHost})
+}
 
 // links makes every link between two hosts like l.
 func (c *cluster) links(l memnet.Link) {

@@ -39,7 +39,7 @@ func (c *cluster) startMonitorOf(name string) {
 	o := monitor.DefaultOptions()
 	o.Name, o.Listen, o.Insecure = name, monitorAt(name), true
 	o.Data = filepath.Join(c.dir, name)
-	o.Settings.WantCopies = len(c.nodes)
+	o.Settings.WantCopies = c.copies()
 	if c.opts.settings != nil {
 		c.opts.settings(&o.Settings)
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -29,54 +28,11 @@ const (
 // withSpares runs a scenario on more nodes than there are copies.
 func withSpares(t *testing.T, nodes, copies int, scenario func(t *testing.T, c *cluster)) {
 	t.Helper()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		o := clusterOptions{nodes: nodes, settings: func(s *protocol.Settings) { s.WantCopies = copies }}
-		c := newCluster(t, dir, o)
-		c.startMonitor()
-		for _, name := range c.names() {
-			c.start(name)
-		}
-		c.waitCopies(copies)
+	inBubble(t, clusterOptions{nodes: nodes, copies: copies}, func(t *testing.T, c *cluster) {
 		c.plainLinks()
 		c.mustPut("first", "v") // the proxy knows where its requests begin
-		c.eventually("all nodes are known", func() bool { return len(c.group().Spares) == nodes-copies })
 		scenario(t, c)
 	})
-}
-
-// waitCopies waits until the primary serves, as many copies as given are in sync,
-// and there are no other members.
-func (c *cluster) waitCopies(n int) wire.GroupView {
-	c.t.Helper()
-	var g wire.GroupView
-	c.eventually(fmt.Sprintf("%d copies", n), func() bool {
-		g = c.group()
-		return g.Serving && len(g.InSync) == n && len(g.Members) == n
-	})
-	return g
-}
-
-// finishCopies waits for the wanted copies, and judges them.
-func (c *cluster) finishCopies(n int) {
-	c.t.Helper()
-	g := c.waitCopies(n)
-	var states []state
-	c.eventually("copies that are equal", func() bool {
-		states = nil
-		for _, name := range g.InSync {
-			s, err := c.http.replica(name)
-			if err != nil || len(states) > 0 && s.position != states[0].position {
-				return false
-			}
-			states = append(states, s)
-		}
-		return true
-	})
-	for _, s := range states {
-		require.Equal(c.t, states[0], s)
-		c.ledger.judge(s.values)
-	}
 }
 
 // trickle writes ten times a second, for as long as a scenario with spares takes. No
@@ -117,7 +73,7 @@ func TestSparesStepIn(t *testing.T) {
 			c.crash(victim)
 			began := time.Now()
 			c.eventually("it is out", func() bool { return len(c.group().InSync) == 2 })
-			g := c.waitCopies(3)
+			g := c.waitCopies()
 			require.NotContains(t, g.Members, victim)
 			took := time.Since(began)
 			require.GreaterOrEqual(t, took, replaceAfter-time.Second, "it is waited for")
@@ -125,7 +81,7 @@ func TestSparesStepIn(t *testing.T) {
 		}
 		require.Empty(t, c.group().Spares)
 		stop()
-		c.finishCopies(3)
+		c.finish()
 		require.EqualValues(t, 1, c.group().Epoch, "no failover was needed")
 		for _, name := range c.names() {
 			c.revive(name)
@@ -136,7 +92,7 @@ func TestSparesStepIn(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, protocol.StateSpare, hb.State)
 		}
-		c.finishCopies(3)
+		c.finish()
 		require.Equal(t, 2, c.events(protocol.KindReplaced))
 	})
 }
@@ -159,11 +115,11 @@ func TestSpareStepsInForTheOldPrimary(t *testing.T) {
 		old := c.group().Primary
 		c.powerOff(old)
 		c.eventually("somebody took over", func() bool { g := c.group(); return g.Serving && g.Primary != old })
-		c.waitCopies(2)
+		c.waitCopies()
 		stop()
 		c.revive(old)
 		c.eventually("it is a spare", func() bool { return slices.Contains(c.group().Spares, old) })
-		c.finishCopies(2)
+		c.finish()
 		require.EqualValues(t, 2, c.group().Epoch)
 	})
 }
@@ -187,7 +143,7 @@ func TestSpareStepsInBesideOneThatIsNotHeard(t *testing.T) {
 		c.net.HealAll()
 		c.plainLinks()
 		c.eventually("it is a spare", func() bool { return slices.Contains(c.group().Spares, standby) })
-		c.finishCopies(2)
+		c.finish()
 		require.EqualValues(t, 1, c.group().Epoch)
 	})
 }
@@ -220,7 +176,7 @@ func TestNodeIsRemoved(t *testing.T) {
 		c.wipe(leaver)
 		c.start(leaver)
 		c.eventually("it has joined anew", func() bool { return slices.Equal(c.group().Spares, []string{leaver}) })
-		c.finishCopies(2)
+		c.finish()
 	})
 }
 
@@ -235,9 +191,9 @@ func TestRemovalInTheMiddleOfAFailover(t *testing.T) {
 		require.NotEqual(t, http.StatusOK, c.remove(standby).status, "it holds what nobody else does")
 		c.eventually("it took over", func() bool { g := c.group(); return g.Serving && g.Primary == standby })
 		require.Equal(t, http.StatusOK, c.remove(old).status)
-		c.waitCopies(2)
+		c.waitCopies()
 		c.eventually("it is forgotten", func() bool { return len(c.http.cluster().Nodes) == 2 })
-		c.finishCopies(2)
+		c.finish()
 	})
 }
 
@@ -272,7 +228,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 		c.eventually("it is told", func() bool { return c.tells(next + " still heard " + primary) })
 		c.net.HealAll()
 		c.plainLinks()
-		c.waitCopies(3)
+		c.waitCopies()
 		c.powerOff(next)
 		c.eventually("another took over", func() bool { g := c.group(); return g.Serving && g.Primary != next })
 		c.eventually("it is told", func() bool { return c.tells("did not hear " + next + " any more either") })

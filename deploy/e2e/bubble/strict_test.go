@@ -196,7 +196,7 @@ func (l *strictLoad) zeros() time.Duration {
 	require.Empty(l.c.t, l.findings, "of %d requests", l.calls)
 	require.Greater(l.c.t, l.calls, 100)
 	l.c.finish()
-	s, err := l.c.http.replica(l.c.names()[0])
+	s, err := l.c.http.replica(l.c.group().InSync[0])
 	require.NoError(l.c.t, err)
 	for key, value := range l.want {
 		require.Equal(l.c.t, value, s.values[key], key)

@@ -18,8 +18,11 @@ const readyPoll = 20 * time.Millisecond
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	for {
 		view, err := c.View(ctx)
-		missing := c.missing(view, err)
-		if missing == "" {
+		lack := missing(view, c.opts.WantCopies)
+		if err != nil {
+			lack = "the monitor does not answer: " + err.Error()
+		}
+		if lack == "" {
 			return nil
 		}
 		if dead := c.dead(); dead != "" {
@@ -27,7 +30,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not ready: %s (the logs are in %s)", missing, c.opts.Dir)
+			return fmt.Errorf("the cluster is not ready: %s (the logs are in %s)", lack, c.opts.Dir)
 		case <-time.After(readyPoll):
 		}
 	}
@@ -54,11 +57,9 @@ func (c *Cluster) View(ctx context.Context) (view wire.Cluster, err error) {
 	return view, err
 }
 
-// missing says what the cluster lacks to be ready, or "".
-func (c *Cluster) missing(view wire.Cluster, err error) string {
+// missing says what a cluster lacks to be ready, or "".
+func missing(view wire.Cluster, copies int) string {
 	switch {
-	case err != nil:
-		return "the monitor does not answer: " + err.Error()
 	case view.Leader == "":
 		return "no monitor leads yet" // and what they show may be an older state
 	case len(view.Groups) == 0:
@@ -70,8 +71,8 @@ func (c *Cluster) missing(view wire.Cluster, err error) string {
 		return "group 0 has no primary: " + g.Failover.Reason
 	case !g.Serving:
 		return g.Primary + " is the primary, but does not serve yet"
-	case len(g.InSync) < c.opts.WantCopies:
-		return fmt.Sprintf("%d copies are wanted, and in sync are %s", c.opts.WantCopies, strings.Join(g.InSync, ", "))
+	case len(g.InSync) < copies:
+		return fmt.Sprintf("%d copies are wanted, and in sync are %s", copies, strings.Join(g.InSync, ", "))
 	}
 	return ""
 }

@@ -70,29 +70,55 @@ func (c *Cluster) Nodes() []string {
 	return names
 }
 
-// WaitQuiet waits until the cluster is ready and all its nodes are at one
-// position, everything of it committed. Nobody may write meanwhile.
+// WaitQuiet waits until the cluster is ready and all copies are at one position,
+// everything of it committed. Nobody may write meanwhile.
 func (c *Cluster) WaitQuiet(ctx context.Context) error {
+	return c.await(ctx, "the replicas do not agree", c.differ)
+}
+
+// WaitWell waits until nothing ails the cluster, see [Ailment].
+func (c *Cluster) WaitWell(ctx context.Context) error {
+	return c.await(ctx, "the cluster is not well", func(ctx context.Context) (string, error) {
+		view, err := c.View(ctx)
+		return Ailment(view, c.opts.WantCopies), err
+	})
+}
+
+// await waits until the cluster is ready, and nothing keeps it from more than that.
+func (c *Cluster) await(ctx context.Context, otherwise string, obstacle func(context.Context) (string, error)) error {
 	for {
 		if err := c.WaitReady(ctx); err != nil {
 			return err
 		}
-		differ, err := c.differ(ctx)
-		if err == nil && differ == "" {
+		what, err := obstacle(ctx)
+		if err == nil && what == "" {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replicas do not agree: %w", cmp.Or(err, errors.New(differ)))
+			return fmt.Errorf("%s: %w", otherwise, cmp.Or(err, errors.New(what)))
 		case <-time.After(readyPoll):
 		}
 	}
 }
 
-// differ says how the nodes' positions differ, or "".
+// holders returns the names of the nodes whose copies are in sync.
+func (c *Cluster) holders(ctx context.Context) ([]string, error) {
+	view, err := c.View(ctx)
+	if err != nil || len(view.Groups) == 0 {
+		return nil, cmp.Or(err, errors.New("no node has joined yet"))
+	}
+	return view.Groups[0].InSync, nil
+}
+
+// differ says how the positions of the copies differ, or "".
 func (c *Cluster) differ(ctx context.Context) (string, error) {
+	holders, err := c.holders(ctx)
+	if err != nil {
+		return "", err
+	}
 	var at []protocol.Position
-	for _, name := range c.Nodes() {
+	for _, name := range holders {
 		hb, err := c.Heartbeat(ctx, name)
 		if err != nil {
 			return "", err
@@ -112,11 +138,15 @@ func (c *Cluster) differ(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// Agreed reads every node's own copy and returns it. The error says where they
+// Agreed reads every copy that is in sync and returns it. The error says where they
 // differ.
 func (c *Cluster) Agreed(ctx context.Context) ([]wire.Item, error) {
+	holders, err := c.holders(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var first []wire.Item
-	for i, name := range c.Nodes() {
+	for i, name := range holders {
 		items, err := c.Items(ctx, name)
 		if err != nil {
 			return nil, err
@@ -126,7 +156,7 @@ func (c *Cluster) Agreed(ctx context.Context) ([]wire.Item, error) {
 			continue
 		}
 		if d := difference(first, items); d != "" {
-			return nil, fmt.Errorf("%s and %s differ: %s", c.Nodes()[0], name, d)
+			return nil, fmt.Errorf("%s and %s differ: %s", holders[0], name, d)
 		}
 	}
 	return first, nil

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Cut says what of a kind of traffic is held. The zero Cut holds nothing.
@@ -38,6 +39,7 @@ type Forwarder struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
+	bucket   atomic.Pointer[Bucket]
 
 	mu      sync.Mutex // guards the fields below
 	cuts    map[string]Cut
@@ -172,7 +174,7 @@ func (f *Forwarder) carry(in net.Conn) {
 	var back sync.WaitGroup
 	back.Go(func() {
 		var carried int64
-		f.copy(p, in, out, func(c Cut) bool { return !c.Answers && (c.AnswersAfter == 0 || carried < c.AnswersAfter) }, &carried)
+		f.copy(p, in, limited{out, &f.bucket}, func(c Cut) bool { return !c.Answers && (c.AnswersAfter == 0 || carried < c.AnswersAfter) }, &carried)
 	})
 	f.copy(p, out, reader, func(c Cut) bool { return !c.Requests }, new(int64))
 	back.Wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"understudy.example/pkg/problem"
@@ -34,11 +35,19 @@ func (c *Coordinator) Heartbeat(conn any, hb *wire.Heartbeat) (*wire.Assignment,
 	return c.word(), nil
 }
 
-// show remembers a registered node's message for people. Loop only.
+// show remembers a registered node's message for people. c.mu is held.
 func (c *Coordinator) show(hb *wire.Heartbeat) {
 	if n, ok := c.reg.Nodes[hb.Name]; ok && n.UUID == hb.UUID && n.Boot == hb.Boot {
+		last := c.shown[hb.Name]
+		c.stale = c.stale || last == nil || moved(last.message, hb)
 		c.shown[hb.Name] = &shown{message: hb, skew: hb.Sent.Sub(time.Now().Round(0))}
 	}
+}
+
+// moved tells whether a node's copies have moved on between two messages: another
+// may be the one to read from.
+func moved(before, now *wire.Heartbeat) bool {
+	return !slices.EqualFunc(before.Groups, now.Groups, func(a, b wire.GroupStatus) bool { return a.Position == b.Position })
 }
 
 // ConnClosed tells that a connection that carried heartbeats has closed. Only

@@ -1,6 +1,7 @@
-// Package coordinator is the shell around the monitor's rules: one goroutine
-// owns protocol.Monitor, feeds it heartbeats, probes and time, carries its
-// decisions to the registry and the registry's word to the nodes.
+// Package coordinator is the shell around the monitor's rules: it feeds
+// protocol.Monitor heartbeats, probes and time, and carries its decisions to the
+// registry and the registry's word to the nodes. Whoever brings an event has it
+// judged under one mutex: nobody is woken for it.
 package coordinator
 
 import (
@@ -20,7 +21,6 @@ import (
 
 // Bounds of the shell's waits.
 const (
-	tickEvery     = 10 * time.Millisecond
 	probeDeadline = protocol.ProbeDeadline
 	pushDeadline  = 500 * time.Millisecond
 	applyDeadline = 2 * time.Second
@@ -78,20 +78,25 @@ type Coordinator struct {
 	probes *http.Client // a fresh connection for each
 	client *http.Client // pushes and orders
 
-	events chan func(now time.Time)
-	done   chan struct{} // closed when the loop has ended
-	work   sync.WaitGroup
+	begun chan struct{} // closed when Run has begun
+	done  chan struct{} // closed when Run takes no more events
+	work  sync.WaitGroup
 	// changed says that the registry or the leadership changed; capacity 1.
 	changed chan struct{}
+	timer   *time.Timer // of the rules' next deadline
 
 	// assignment is the registry's word for nodes, picture what the proxy
 	// needs to know, and news what subscribers are told. They are replaced, never
 	// changed.
 	assignment atomic.Pointer[wire.Assignment]
+	passed     atomic.Pointer[wire.Assignment] // the same, from one who does not lead
+	nothing    *wire.Assignment                // of one who has no word
 	picture    atomic.Pointer[picture]
 	news       atomic.Pointer[news]
 
-	// Owned by the loop.
+	mu      sync.Mutex // guards the fields below
+	ctx     context.Context
+	stopped bool
 	monitor *protocol.Monitor
 	reg     protocol.Registry
 	leads   bool           // reg holds all that was acknowledged before this monitor led
@@ -99,6 +104,9 @@ type Coordinator struct {
 	conns   map[any]beating
 	shown   map[string]*shown // each node's newest message, for people
 	orders  map[uint64]chan ended
+	stale   bool      // the picture may be of the past
+	armed   time.Time // when the timer fires
+	rest    time.Time // no tick and no new picture before
 }
 
 // shown is a node's message with what only people need of it.
@@ -123,7 +131,7 @@ func New(o Options) *Coordinator {
 		opts: o, log: o.Log,
 		probes:  &http.Client{Transport: &http.Transport{DialContext: o.Dial, DisableKeepAlives: true, DisableCompression: true}},
 		client:  &http.Client{Transport: &http.Transport{DialContext: o.Dial, DisableCompression: true, IdleConnTimeout: time.Minute}},
-		events:  make(chan func(time.Time), 256),
+		begun:   make(chan struct{}),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}, 1),
 		current: map[string]any{},
@@ -133,7 +141,9 @@ func New(o Options) *Coordinator {
 	}
 	c.picture.Store(&picture{changed: make(chan struct{})})
 	c.news.Store(&news{changed: make(chan struct{})})
-	c.assignment.Store(&wire.Assignment{V: wire.Format})
+	c.nothing = &wire.Assignment{V: wire.Format}
+	c.assignment.Store(c.nothing)
+	c.passed.Store(c.nothing)
 	return c
 }
 
@@ -156,39 +166,44 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	defer c.probes.CloseIdleConnections()
 	defer c.client.CloseIdleConnections()
 	defer c.work.Wait()
-	defer close(c.done)
-	defer c.announceEnd()
-	c.reg = c.opts.Registry.State()
-	c.monitor = protocol.NewMonitor(c.opts.Config, c.reg, time.Now())
-	c.learn(ctx, time.Now())
-	ticker := time.NewTicker(tickEvery)
-	defer ticker.Stop()
+	defer c.end()
+	c.begin(ctx)
+	defer c.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-c.changed:
-			c.learn(ctx, time.Now())
-		case event := <-c.events:
-			// A node may know a record before this loop does: what the registry
-			// holds is looked at first.
-			select {
-			case <-c.changed:
-				c.learn(ctx, time.Now())
-			default:
-			}
-			event(time.Now())
-		case <-ticker.C:
-			c.monitor.Tick(time.Now())
+			c.turn(c.learn)
+		case <-c.timer.C:
+			c.turn(c.tick)
 		}
-		c.carryOut(ctx)
-		c.redraw()
 	}
 }
 
+func (c *Coordinator) begin(ctx context.Context) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx, c.timer = ctx, time.NewTimer(0)
+	c.reg = c.opts.Registry.State()
+	c.monitor = protocol.NewMonitor(c.opts.Config, c.reg, now)
+	c.learn(now)
+	close(c.begun)
+}
+
+// end takes no more events.
+func (c *Coordinator) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	c.announceEnd()
+	close(c.done)
+}
+
 // learn takes the registry's newest state, and pushes it to the nodes if a
-// group record changed.
-func (c *Coordinator) learn(ctx context.Context, now time.Time) {
+// group record changed. c.mu is held.
+func (c *Coordinator) learn(now time.Time) {
 	before := c.reg
 	// In this order: who leads has applied all that was acknowledged, and the
 	// state read after the answer holds it.
@@ -198,6 +213,10 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 	a := assignmentOf(c.reg)
 	a.Leads = c.leads
 	c.assignment.Store(a)
+	other := *a
+	other.Leads = false
+	c.passed.Store(&other)
+	c.stale = true
 	c.monitor.Registry(c.reg, now)
 	c.monitor.Lead(c.leads, now)
 	push := c.leads && !led
@@ -209,8 +228,9 @@ func (c *Coordinator) learn(ctx context.Context, now time.Time) {
 		c.opts.Settings(c.reg.Settings)
 	}
 	if push && c.leads {
+		question := c.monitor.Ask()
 		for _, n := range c.reg.Nodes {
-			c.spawn(func() { c.push(ctx, n, a) })
+			c.spawn(func() { c.push(c.ctx, n, a, question) })
 		}
 	}
 }
@@ -228,28 +248,6 @@ func assignmentOf(reg protocol.Registry) *wire.Assignment {
 	return a
 }
 
-// spawn starts a bounded piece of work that Run waits for.
+// spawn starts a bounded piece of work that Run waits for. c.mu is held, and Run has
+// not ended.
 func (c *Coordinator) spawn(fn func()) { c.work.Go(fn) }
-
-// tell hands an event to the loop. It is dropped when the loop has ended.
-func (c *Coordinator) tell(event func(now time.Time)) {
-	select {
-	case c.events <- event:
-	case <-c.done:
-	}
-}
-
-// ask runs fn in the loop and waits for it.
-func (c *Coordinator) ask(fn func(now time.Time)) error {
-	ran := make(chan struct{})
-	c.tell(func(now time.Time) {
-		fn(now)
-		close(ran)
-	})
-	select {
-	case <-ran:
-		return nil
-	case <-c.done:
-		return ErrStopped
-	}
-}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -153,8 +155,8 @@ func (c *Coordinator) propose(ctx context.Context, e protocol.MonitorEffect) {
 }
 
 // push hands a node the registry's newest word at once. A push that is lost is
-// made good by the answer to the next heartbeat.
-func (c *Coordinator) push(ctx context.Context, n protocol.NodeEntry, a *wire.Assignment) {
+// made good by the answer to the next heartbeat. Its answer is one to question.
+func (c *Coordinator) push(ctx context.Context, n protocol.NodeEntry, a *wire.Assignment, question uint64) {
 	ctx, cancel := context.WithTimeout(ctx, pushDeadline)
 	defer cancel()
 	body, err := json.Marshal(a)
@@ -180,7 +182,7 @@ func (c *Coordinator) push(ctx context.Context, n protocol.NodeEntry, a *wire.As
 	}
 	report := reportOf(hb)
 	c.tell(func(now time.Time) {
-		if no := c.monitor.Heard(report, now); no != nil {
+		if no := c.monitor.HeardAnswer(report, question, now); no != nil {
 			c.log.Warn().Str("subject", n.Name).Str("detail", no.Detail).Msg("assignment answered by a stranger")
 		}
 	})
@@ -197,6 +199,7 @@ func reportOf(hb *wire.Heartbeat) protocol.NodeReport {
 	for name, ms := range hb.SeenMS {
 		n.Seen[name] = time.Duration(ms) * time.Millisecond
 	}
+	n.Knows = slices.Sorted(maps.Keys(hb.Sees))
 	for _, g := range hb.Groups {
 		n.Groups = append(n.Groups, protocol.GroupReport{Group: g.Group, Epoch: g.Epoch, Version: g.Version, Position: g.Position, Serving: g.Serving})
 	}

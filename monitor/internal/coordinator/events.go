@@ -18,13 +18,13 @@ type news struct {
 // shared and must not be changed. The channel is closed as soon as either is
 // another, and is nil once this monitor judges no more. Whoever comes late may
 // miss what was true for a moment, but never what is true now. Any number of
-// subscribers costs the loop no more than the closing of a channel.
+// subscribers costs it no more than the closing of a channel.
 func (c *Coordinator) News() (wire.PrimaryEvent, []protocol.HistoryEvent, <-chan struct{}) {
 	n := c.news.Load()
 	return n.primary, n.history, n.changed
 }
 
-// announce publishes what a new picture says, if it is news. Loop only.
+// announce publishes what a new picture says, if it is news. c.mu is held.
 func (c *Coordinator) announce(p *picture) {
 	rec := c.reg.Groups[0]
 	next := &news{
@@ -43,8 +43,7 @@ func (c *Coordinator) announce(p *picture) {
 	close(last.changed)
 }
 
-// announceEnd tells the subscribers that no news will come. Loop only, at its
-// end.
+// announceEnd tells the subscribers that no news will come. c.mu is held.
 func (c *Coordinator) announceEnd() {
 	last := c.news.Load()
 	c.news.Store(&news{primary: last.primary, history: last.history})

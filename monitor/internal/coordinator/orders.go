@@ -84,7 +84,7 @@ func (c *Coordinator) change(ctx context.Context, give func(time.Time) (uint64, 
 	}
 }
 
-// orderDone tells whoever waits for an order. Loop only.
+// orderDone tells whoever waits for an order. c.mu is held.
 func (c *Coordinator) orderDone(e protocol.MonitorEffect) {
 	if done := c.orders[e.Order]; done != nil {
 		done <- ended{e.Report, e.Text}

@@ -16,6 +16,7 @@ type picture struct {
 	primary   courier.Target
 	serving   bool
 	standby   string
+	inSync    []courier.Target // standbys that stay, and are heard
 	addresses map[string]string
 	// changed is closed when another picture takes this one's place.
 	changed chan struct{}
@@ -34,6 +35,12 @@ func (c *Coordinator) Standby(protocol.GroupID) (name, address string, ok bool) 
 	return p.standby, address, ok
 }
 
+// InSync returns the standbys of the in-sync set that may be read from.
+func (c *Coordinator) InSync(protocol.GroupID) ([]courier.Target, <-chan struct{}) {
+	p := c.picture.Load()
+	return p.inSync, p.changed
+}
+
 // Replica returns the address of a node.
 func (c *Coordinator) Replica(name string) (address string, ok bool) {
 	address, ok = c.picture.Load().addresses[name]
@@ -45,12 +52,14 @@ func (c *Coordinator) Nodes() []string {
 	return slices.Sorted(maps.Keys(c.picture.Load().addresses))
 }
 
-// redraw publishes a new picture if it differs from the last. Loop only.
+// redraw publishes a new picture if it differs from the last. c.mu is held.
 func (c *Coordinator) redraw() {
+	c.stale = false
 	next := c.draw()
 	c.announce(next)
 	last := c.picture.Load()
 	if next.primary == last.primary && next.serving == last.serving && next.standby == last.standby &&
+		slices.Equal(next.inSync, last.inSync) &&
 		maps.Equal(next.addresses, last.addresses) {
 		return
 	}
@@ -69,9 +78,14 @@ func (c *Coordinator) draw() *picture {
 		case n.Entry.UUID == rec.Primary.UUID:
 			p.primary = courier.Target{Name: n.Entry.Name, Address: n.Entry.Address, Epoch: rec.Epoch}
 			p.serving = n.Entry.Boot == rec.Primary.Boot && g.Serving && g.Epoch == rec.Epoch && !n.Down
+			continue
 		case n.Down || n.Heard.IsZero():
+			continue
 		case p.standby == "" || better(rec, n, standby):
 			p.standby, standby = n.Entry.Name, n
+		}
+		if rec.IsInSync(n.Entry.UUID) && !rec.IsLeaving(n.Entry.UUID) {
+			p.inSync = append(p.inSync, courier.Target{Name: n.Entry.Name, Address: n.Entry.Address, Epoch: rec.Epoch})
 		}
 	}
 	return p
@@ -116,6 +130,7 @@ func (c *Coordinator) Cluster() wire.Cluster {
 		for _, n := range c.monitor.Nodes() {
 			out.Nodes = append(out.Nodes, c.nodeView(n, now))
 		}
+		out.Refused = c.refused(now)
 	})
 	out.Leader = leader
 	if c.opts.Peers != nil {
@@ -182,8 +197,11 @@ func (c *Coordinator) nodeView(n protocol.NodeState, now time.Time) wire.NodeVie
 
 func (c *Coordinator) nodeGroupView(n protocol.NodeState, g wire.GroupStatus) wire.NodeGroupView {
 	v := wire.NodeGroupView{Group: g.Group, Role: g.Role, State: g.State, Position: g.Position}
-	if n.Down {
+	switch {
+	case n.Down:
 		v.Role, v.State = protocol.RoleNone, protocol.StateUnreachable // its last word is out of date
+	case g.Upstream != "":
+		v.Upstream = c.reg.NameOf(g.Upstream)
 	}
 	rec := c.reg.Groups[g.Group]
 	primary := c.shown[c.reg.NameOf(rec.Primary.UUID)]

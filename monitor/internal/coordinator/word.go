@@ -16,11 +16,9 @@ func (c *Coordinator) word() *wire.Assignment {
 	case c.opts.Registry.Leader() && a.Leads:
 		return a
 	case c.opts.Registry.Informed() && a.Cluster != "":
-		b := *a
-		b.Leads = false
-		return &b
+		return c.passed.Load()
 	}
-	return &wire.Assignment{V: wire.Format}
+	return c.nothing
 }
 
 // Hears returns how long ago this monitor heard each node that it hears, in

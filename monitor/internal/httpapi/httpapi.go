@@ -15,6 +15,7 @@ import (
 
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/pulse"
 	"understudy.example/pkg/wire"
 )
 
@@ -43,6 +44,10 @@ type Coordinator interface {
 	SetMaintenance(ctx context.Context, name string, on bool) (wire.Maintenance, error)
 	// Remove has a node leave the cluster for good; by says who asked.
 	Remove(ctx context.Context, name, by string) (wire.Removed, error)
+	// Adopt has a lost registry rebuilt from the nodes, of which Witnesses lists what
+	// they said.
+	Adopt(ctx context.Context, o wire.AdoptOrder, by string) (wire.Adopted, error)
+	Witnesses() (wire.Witnesses, error)
 	// Configure changes the settings that a JSON merge patch names.
 	Configure(ctx context.Context, patch []byte) (protocol.Settings, error)
 	// Kill asks a node to end its process at once, Freeze to stand still.
@@ -96,6 +101,7 @@ type API struct {
 	router      http.Handler
 	proxy       http.Handler
 	origin      *http.CrossOriginProtection
+	beats       pulse.Taker
 	conns
 }
 
@@ -135,6 +141,7 @@ func (a *API) routes(o Options) http.Handler {
 	r.Handle(wire.PathWatch, proxy)
 
 	r.Post(wire.PathHeartbeat, a.heartbeat)
+	r.Get(wire.PathHeartbeats, a.heartbeats)
 
 	r.Get("/v1/cluster", a.cluster)
 	r.Get("/v1/history", a.history)

@@ -29,7 +29,8 @@ type coordinator struct {
 	proposed []*wire.Proposal
 	killed   []string
 	news
-	orders []wire.ChangeOrder
+	orders  []wire.ChangeOrder
+	adopted []wire.AdoptOrder
 }
 
 func (c *coordinator) Heartbeat(conn any, hb *wire.Heartbeat) (*wire.Assignment, error) {
@@ -68,6 +69,15 @@ func (c *coordinator) SetMaintenance(_ context.Context, name string, on bool) (w
 
 func (c *coordinator) Remove(_ context.Context, name, _ string) (wire.Removed, error) {
 	return wire.Removed{Node: name, Why: "it was"}, c.err
+}
+
+func (c *coordinator) Adopt(_ context.Context, o wire.AdoptOrder, _ string) (wire.Adopted, error) {
+	c.adopted = append(c.adopted, o)
+	return wire.Adopted{Node: o.Node, Cluster: "c0"}, c.err
+}
+
+func (c *coordinator) Witnesses() (wire.Witnesses, error) {
+	return wire.Witnesses{Cluster: "c1", Heard: []wire.Witness{{Name: "app1"}}}, c.err
 }
 
 func (c *coordinator) Configure(_ context.Context, patch []byte) (s protocol.Settings, err error) {

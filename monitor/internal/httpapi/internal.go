@@ -28,6 +28,23 @@ func (a *API) heartbeat(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, assignment)
 }
 
+// heartbeats takes the heartbeats of one node on one connection, whose end is a sign
+// in itself.
+func (a *API) heartbeats(w http.ResponseWriter, r *http.Request) {
+	conn := new(token)
+	upgraded := a.beats.Serve(w, r, func(data []byte) (*wire.Assignment, error) {
+		hb, err := decodeHeartbeat(data)
+		if err != nil {
+			return nil, err
+		}
+		word, err := a.coordinator.Heartbeat(conn, hb)
+		return word, coded(err)
+	})
+	if upgraded && a.closed != nil {
+		a.closed(conn)
+	}
+}
+
 func readHeartbeat(w http.ResponseWriter, r *http.Request) (*wire.Heartbeat, error) {
 	data, err := readMessage(w, r)
 	if err != nil {

@@ -25,6 +25,8 @@ func (a *API) atLeader(r chi.Router) {
 	r.Post("/v1/switchover", a.switchover)
 	r.Post("/v1/failover", a.failover)
 	r.Patch("/v1/config", a.configure)
+	r.Get(wire.PathAdopt, a.witnesses)
+	r.Post(wire.PathAdopt, a.adopt)
 	r.Put("/v1/nodes/{name}/maintenance", a.maintenance)
 	r.Delete("/v1/nodes/{name}", a.remove)
 }

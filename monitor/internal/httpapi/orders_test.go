@@ -36,6 +36,9 @@ func TestOrders(t *testing.T) {
 	require.Equal(t, wire.Maintenance{Node: "app2", On: true}, answerOf[wire.Maintenance](t, a, "PUT", "/v1/nodes/app2/maintenance", `{"on":true}`))
 	require.Equal(t, wire.Removed{Node: "app 2", Why: "it was"}, answerOf[wire.Removed](t, a, "DELETE", "/v1/nodes/app%202", ""))
 	require.Equal(t, wire.Freeze{Node: "app2", For: protocol.Duration(5 * time.Second)}, answerOf[wire.Freeze](t, a, "POST", "/v1/nodes/app2/freeze", `{"for":"5s"}`))
+	require.Equal(t, "c0", answerOf[wire.Adopted](t, a, "POST", "/v1/adopt", `{"node":"app1","reason":"lost","force":true}`).Cluster)
+	require.Equal(t, []wire.AdoptOrder{{Node: "app1", Reason: "lost", Force: true}}, c.adopted)
+	require.Equal(t, "app1", answerOf[wire.Witnesses](t, a, "GET", "/v1/adopt", "").Heard[0].Name)
 	require.True(t, answerOf[protocol.Settings](t, a, "PATCH", "/v1/config", `{"paused":true}`).Paused)
 }
 
@@ -48,10 +51,14 @@ func TestOrdersThatMakeNoSense(t *testing.T) {
 		{"POST", "/v1/failover", `{"force":true,"reason":"r"}`, "names the node"},
 		{"POST", "/v1/failover", `{"primary_is_stopped":true}`, "forced failover"},
 		{"PUT", "/v1/nodes/app2/maintenance", `on`, "not valid"},
+		{"POST", "/v1/adopt", `{"node":"app1"}`, "the reason"},
+		{"POST", "/v1/adopt", `{"reason":"r"}`, "names the next primary"},
+		{"POST", "/v1/adopt", `{"node":"app1","reason":"r","primary_is_stopped":true}`, "primary_is_stopped"},
 		{"POST", "/v1/nodes/app2/freeze", `{"for":"long"}`, "300ms"},
 	} {
 		k := new(coordinator)
 		requireProblem(t, ask(t, newAPI(k), c.method, c.path, c.body), 400, problem.BadRequest, c.why)
 		require.Empty(t, k.orders)
+		require.Empty(t, k.adopted)
 	}
 }

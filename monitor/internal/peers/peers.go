@@ -17,13 +17,14 @@ import (
 
 	"understudy.example/monitor/internal/registry"
 	"understudy.example/pkg/protocol"
+	"understudy.example/pkg/together"
 	"understudy.example/pkg/wire"
 )
 
 const (
 	// roundEvery is how often the others are asked how they are, and birthEvery how
 	// often before the birth.
-	roundEvery = time.Second
+	roundEvery = 2 * time.Second
 	birthEvery = 50 * time.Millisecond
 	// askTimeout bounds a question to another monitor.
 	askTimeout = 300 * time.Millisecond
@@ -109,7 +110,7 @@ func (p *Peers) Run(ctx context.Context) error {
 			p.join(ctx)
 			joined = time.Now()
 		}
-		wait := roundEvery
+		wait := together.Until(roundEvery)
 		if !p.Registry.Born() {
 			wait = birthEvery
 		}

@@ -13,7 +13,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-func newMetrics(registerer prometheus.Registerer, held func() int, bodies func() int64) *metrics {
+func newMetrics(registerer prometheus.Registerer, held func() int, bodies, watches func() int64) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "understudy_proxy_requests_total",
@@ -34,6 +34,10 @@ func newMetrics(registerer prometheus.Registerer, held func() int, bodies func()
 			Name: "understudy_proxy_body_bytes",
 			Help: "Bytes of the bodies of the requests under way at this monitor.",
 		}, func() float64 { return float64(bodies()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "understudy_proxy_watchers",
+			Help: "Watches of committed changes that are open at this monitor.",
+		}, func() float64 { return float64(watches()) }),
 	)
 	return m
 }

@@ -33,6 +33,7 @@ type directory struct {
 	primary string
 	epoch   protocol.Epoch
 	standby string
+	inSync  []string // standbys
 	nodes   map[string]string
 	changed chan struct{}
 }
@@ -45,12 +46,28 @@ func (d *directory) Primary() (courier.Target, <-chan struct{}) {
 
 // names makes a node the primary of the next epoch.
 func (d *directory) names(primary string) {
+	d.change(func(d *directory) {
+		d.primary = primary
+		d.epoch++
+	})
+}
+
+// change changes what is told, and tells it.
+func (d *directory) change(how func(d *directory)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.primary = primary
-	d.epoch++
+	how(d)
 	close(d.changed)
 	d.changed = make(chan struct{})
+}
+
+func (d *directory) InSync(protocol.GroupID) (all []courier.Target, changed <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range d.inSync {
+		all = append(all, courier.Target{Name: name, Address: d.nodes[name], Epoch: d.epoch})
+	}
+	return all, d.changed
 }
 
 func (d *directory) Standby(protocol.GroupID) (string, string, bool) {

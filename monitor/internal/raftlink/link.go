@@ -63,9 +63,9 @@ func (l *Link) Transport(self raft.ServerID, log hclog.Logger) raft.Transport {
 	l.mu.Lock()
 	l.self = self
 	l.mu.Unlock()
-	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return &paced{ctx: l.ctx, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Logger: log, Stream: l, MaxPool: idleConns, Timeout: rpcTimeout,
-	})
+	})}
 }
 
 // Address writes the address of a voter.

@@ -18,10 +18,14 @@ import (
 const (
 	heartbeatTimeout = 250 * time.Millisecond
 	electionTimeout  = 250 * time.Millisecond
-	leaseTimeout     = 150 * time.Millisecond
-	// commitTimeout is how often each follower is sent an empty message, whatever
-	// there is to tell. What a change needs is spread at once: see spread.go.
-	commitTimeout = 50 * time.Millisecond
+	// leaseTimeout is below the election timeout: a leader that is cut off steps down
+	// before another can be elected. It is well above the pace of the heartbeats, so
+	// that a busy machine does not depose a leader.
+	leaseTimeout = 200 * time.Millisecond
+	// commitTimeout is how often each follower is sent an empty message beside the
+	// heartbeats, whatever there is to tell. What a change needs is spread at once: see
+	// spread.go.
+	commitTimeout = 250 * time.Millisecond
 )
 
 // ApplyTimeout bounds [Registry.Apply] where the caller's context allows more.
