@@ -15,19 +15,26 @@ import (
 	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/failover"
 	"understudy.example/deploy/bench/internal/load"
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"name what to measure: load or failover":                         nil,
-		`"speed" is not known: load or failover`:                         {"speed"},
+		"name what to measure: load, failover, resync":                   nil,
+		`"speed" is not known: load, failover, resync`:                   {"speed"},
 		"unknown flag -client: did you mean -clients?":                   {"load", "-client", "1"},
 		`-o "xml" is not known: table or json`:                           {"load", "-o", "xml"},
 		"-nodes 0 is out of range: 1 to 9":                               {"load", "-nodes", "0"},
 		`-through: "proxy" is not known: direct, monitor, library`:       {"load", "-through", "direct,proxy"},
 		`-ops: "scan" is not known: read, stale-read, write`:             {"load", "-ops", "scan"},
 		`-clients: "0" is not a whole number from 1 to 10000`:            {"load", "-clients", "1,0"},
+		`-rates: "read" is not of the form write=100`:                    {"load", "-rates", "write=100,read"},
+		`-rates: "scan=5" is not of the form write=100`:                  {"load", "-rates", "scan=5"},
+		`-rates: "read=0" is not of the form write=100`:                  {"load", "-rates", "read=0"},
+		"-ops is not for -rates":                                         {"load", "-rates", "read=5", "-ops", "read"},
+		`-reads: "all" is not known: primary, spread`:                    {"load", "-reads", "all"},
+		"-reads is for a cluster that bench starts":                      {"load", "-reads", "spread", "-monitor", "127.0.0.1:1"},
 		"-for must be positive":                                          {"load", "-for", "0s"},
 		`-kinds: "fire" is not known: kill, stop, cut, term, switchover`: {"failover", "-kinds", "kill,fire"},
 		`-ways: "monitor" is not known: proxy, direct, library`:          {"failover", "-ways", "monitor"},
@@ -47,7 +54,7 @@ func TestHelp(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), []string{"-help"}, &out, io.Discard))
 	require.Contains(t, out.String(), "bench failover")
-	for _, name := range []string{"load", "failover"} {
+	for _, name := range []string{"load", "failover", "resync"} {
 		out.Reset()
 		require.ErrorIs(t, run(t.Context(), []string{name, "-help"}, &out, io.Discard), flag.ErrHelp)
 		require.Contains(t, out.String(), "-nodes")
@@ -85,6 +92,44 @@ func TestLoadOfARunningCluster(t *testing.T) {
 	require.Len(t, cells, 2)
 	require.Equal(t, "direct", cells[0].Through)
 	require.Equal(t, "read", cells[0].Op)
+}
+
+func TestRatesOfARunningCluster(t *testing.T) {
+	args := []string{"load", "-monitor", running(t), "-rates", "write=50,read=100", "-for", "200ms", "-warm-up", "1ms", "-keys", "5"}
+	var out strings.Builder
+	require.NoError(t, run(t.Context(), args, &out, io.Discard))
+	require.Contains(t, out.String(), "uneven")
+	out.Reset()
+	require.NoError(t, run(t.Context(), append(args, "-o", "json"), &out, io.Discard))
+	var flows []flow
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &flows))
+	require.Len(t, flows, 2)
+	require.Equal(t, 20, flows[1].Requests)
+}
+
+// A request that fails fails the measurement, and who answered nothing is named.
+func TestFailedRates(t *testing.T) {
+	mux := http.NewServeMux()
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	mux.HandleFunc("PUT /v1/kv/", func(http.ResponseWriter, *http.Request) {})
+	turn := 0
+	mux.HandleFunc("GET /v1/kv/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(wire.HeaderNode, "app1")
+		if turn++; turn == 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	view := wire.Cluster{Groups: []wire.GroupView{{InSync: []string{"app1", "app2"}}}}
+	view.Settings.Reads = protocol.ReadsSpread
+	s, err := parseLoad([]string{"-monitor", "x", "-rates", "read=10", "-for", "500ms", "-warm-up", "1ms", "-keys", "1"}, io.Discard)
+	require.NoError(t, err)
+	s.Targets = []load.Target{{Open: func() call.Caller { return call.NewHTTP(call.At(strings.TrimPrefix(srv.URL, "http://")), time.Second) }}}
+	var out strings.Builder
+	require.ErrorIs(t, measureRates(t.Context(), s, view, &out), errFailedRequests)
+	require.Contains(t, out.String(), "read: answered by app1 4 app2 0\n")
+	require.Contains(t, out.String(), "read: a failure after ")
+	require.Contains(t, out.String(), "100.00 %")
 }
 
 func TestPrimaryOfAView(t *testing.T) {

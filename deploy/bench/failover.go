@@ -24,7 +24,7 @@ type failoverSettings struct {
 
 func parseFailover(args []string, help io.Writer) (s failoverSettings, err error) {
 	fs := newFlags("failover", help, &s.common)
-	kinds := fs.String("kinds", "kill,stop,cut,term,switchover", "how the primary ends: `kill,stop,cut,term,switchover`")
+	kinds := fs.String("kinds", "kill,stop,cut,term,switchover", "how the primary ends: `kill,stop,cut,term,switchover,both`; both: with the leader of three monitors, clients asking another")
 	ways := fs.String("ways", "proxy", "how clients reach it: `proxy,direct,library`, or none")
 	against := fs.String("against", "", "other stores to try the same with, where their programs are found: `redis,etcd,etcd-fast`")
 	fs.IntVar(&s.Trials, "trials", 10, "`number` of strikes of each kind on each way")

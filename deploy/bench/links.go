@@ -57,6 +57,20 @@ func (l *links) set(node string, c forward.Cut) error {
 	return nil
 }
 
+// limit bounds what each node sends, in bytes a second; 0: it does not.
+func (l *links) limit(rate int) {
+	if l == nil || rate == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for way, f := range l.all {
+		if way.from == "" {
+			f.Limit(forward.NewBucket(rate))
+		}
+	}
+}
+
 func (l *links) close() {
 	if l == nil {
 		return

@@ -11,23 +11,28 @@ import (
 
 	"understudy.example/deploy/bench/internal/call"
 	"understudy.example/deploy/bench/internal/load"
+	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
 
-// loadTimeout bounds a request.
-const loadTimeout = 10 * time.Second
+// loadTimeout bounds a request: whatever is held is answered before.
+const loadTimeout = proxyTimeout
 
 // loadSettings are the flags of bench load.
 type loadSettings struct {
 	common
 	load.Options
 	monitor string
+	reads   string
 	ways    []string
+	rates   []load.Rate // in place of the closed loop; empty: that
 }
 
 func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	fs := newFlags("load", help, &s.common)
 	fs.StringVar(&s.monitor, "monitor", "", "`host:port` of a running cluster's monitor, instead of starting one")
+	fs.StringVar(&s.reads, "reads", "", "who answers reads in the cluster to start: `primary or spread`")
+	rates := fs.String("rates", "", "fixed rates, all at the same time and through the monitor, in place of clients that wait: `write=100,read=1000`; fails if a request does")
 	clients := fs.String("clients", "1,16,64,256", "`numbers` of clients")
 	through := fs.String("through", "direct,monitor,library", "where requests go: `direct,monitor,library`")
 	ops := fs.String("ops", "read,write", "what they do: `read,stale-read,write,hop-write,key-write`; a stale-read waits for no confirm, a hop-write has the id that a monitor gives it, a key-write a key of the client's")
@@ -38,13 +43,30 @@ func parseLoad(args []string, help io.Writer) (s loadSettings, err error) {
 	if err := s.parse(fs, args); err != nil {
 		return s, err
 	}
+	if *rates != "" {
+		if s.rates, err = parseRates(*rates); err != nil {
+			return s, err
+		}
+		if err = checkRates(fs); err != nil {
+			return s, err
+		}
+		*through = "monitor"
+	}
+	if s.reads != "" {
+		if _, err = words("reads", s.reads, protocol.ReadsPrimary, protocol.ReadsSpread); err != nil {
+			return s, err
+		}
+	}
+	if s.monitor != "" && s.reads != "" {
+		return s, fmt.Errorf("%w: -reads is for a cluster that bench starts; a running one is told by PATCH /v1/config", errUsage)
+	}
 	if s.ways, err = words("through", *through, "direct", "monitor", "library"); err != nil {
 		return s, err
 	}
 	if s.Ops, err = words("ops", *ops, load.Read, load.StaleRead, load.Write, load.HopWrite, load.KeyWrite); err != nil {
 		return s, err
 	}
-	if s.Clients, err = numbers("clients", *clients); err != nil {
+	if s.Clients, err = numbers("clients", *clients, maxClients); err != nil {
 		return s, err
 	}
 	if s.For <= 0 || s.WarmUp < 0 || s.Value < 0 || s.Value > 1<<20 || s.Keys < 1 {
@@ -58,7 +80,7 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	view, address, end, err := loadSubject(ctx, s.monitor, s.nodes)
+	view, address, end, err := loadSubject(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -69,21 +91,28 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	defer hangUp()
 	s.Targets = targets
+	if len(s.rates) > 0 {
+		return measureRates(ctx, s, view, stdout)
+	}
 	return measureLoad(ctx, s.Options, s.form, stdout, stderr)
 }
 
 // loadSubject returns the view of the cluster to measure and the address of its
 // monitor: of the named one, or of a cluster started now.
-func loadSubject(ctx context.Context, monitor string, nodes int) (view wire.Cluster, address string, end func(), err error) {
-	if monitor != "" {
-		view, err = ask(ctx, monitor)
-		return view, monitor, func() {}, err
+func loadSubject(ctx context.Context, o loadSettings) (view wire.Cluster, address string, end func(), err error) {
+	if o.monitor != "" {
+		view, err = ask(ctx, o.monitor)
+		return view, o.monitor, func() {}, err
 	}
 	dir, remove, err := tempDir()
 	if err != nil {
 		return view, "", nil, err
 	}
-	s, stop, err := newSubject(ctx, dir, nodes, false)
+	var flags []string
+	if o.reads != "" {
+		flags = []string{"-reads", o.reads}
+	}
+	s, stop, err := newSubject(ctx, dir, o.nodes, false, flags...)
 	if err != nil {
 		remove()
 		return view, "", nil, err

@@ -1,5 +1,7 @@
 // Command bench measures a cluster: bench load tells throughput and latency,
-// bench failover what clients see when the primary is taken away.
+// bench failover what clients see when the primary is taken away, bench resync
+// what they see while an empty node is filled, bench topology what a chain of
+// standbys saves and costs.
 package main
 
 import (
@@ -17,8 +19,12 @@ const usage = `bench measures a cluster that it starts for the purpose:
 
   bench load      throughput and latency of reads and writes
   bench failover  takes the primary away under load, in several ways, and judges what clients saw
+  bench resync    fills an empty node under load, and tells what writers waited for it
+  bench topology  compares a star of standbys with a chain
+  bench idle      what a cluster costs that nobody asks anything
+  bench heartbeats  what the heartbeats of many simulated nodes cost a monitor
 
-bench load -help and bench failover -help list the flags.
+bench load -help and so on list the flags.
 `
 
 // errUsage marks a command line that is wrong.
@@ -40,16 +46,24 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: name what to measure: load or failover", errUsage)
+		return fmt.Errorf("%w: name what to measure: load, failover, resync, topology, idle or heartbeats", errUsage)
 	}
 	switch args[0] {
 	case "load":
 		return runLoad(ctx, args[1:], stdout, stderr)
 	case "failover":
 		return runFailover(ctx, args[1:], stdout, stderr)
+	case "resync":
+		return runResync(ctx, args[1:], stdout, stderr)
+	case "topology":
+		return runTopology(ctx, args[1:], stdout, stderr)
+	case "idle":
+		return runIdle(ctx, args[1:], stdout, stderr)
+	case "heartbeats":
+		return runHeartbeats(ctx, args[1:], stdout, stderr)
 	case "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err
 	}
-	return fmt.Errorf("%w: %q is not known: load or failover", errUsage, args[0])
+	return fmt.Errorf("%w: %q is not known: load, failover, resync, topology, idle or heartbeats", errUsage, args[0])
 }

@@ -12,6 +12,9 @@ import (
 	"understudy.example/pkg/daemon"
 )
 
+// maxClients bounds the clients of a measurement.
+const maxClients = 10_000
+
 // common are the flags of both measurements.
 type common struct {
 	nodes int
@@ -54,13 +57,13 @@ func words(name, list string, known ...string) ([]string, error) {
 	return chosen, nil
 }
 
-// numbers reads a comma-separated list of whole numbers from 1.
-func numbers(name, list string) ([]int, error) {
+// numbers reads a comma-separated list of whole numbers from 1 to most.
+func numbers(name, list string, most int) ([]int, error) {
 	var all []int
 	for s := range strings.SplitSeq(list, ",") {
 		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > 10_000 {
-			return nil, fmt.Errorf("%w: -%s: %q is not a whole number from 1 to 10000", errUsage, name, s)
+		if err != nil || n < 1 || n > most {
+			return nil, fmt.Errorf("%w: -%s: %q is not a whole number from 1 to %d", errUsage, name, s, most)
 		}
 		all = append(all, n)
 	}

@@ -43,13 +43,19 @@ func tempDir() (dir string, remove func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil // it is temporary, and nobody could do more about it
 }
 
-// newSubject builds and starts a cluster in a directory; end stops it.
-func newSubject(ctx context.Context, dir string, nodes int, linked bool) (s subject, end func(), err error) {
+// newSubject builds and starts a cluster in a directory; end stops it. The flags
+// are the monitor's.
+func newSubject(ctx context.Context, dir string, nodes int, linked bool, flags ...string) (s subject, end func(), err error) {
+	return newSubjectOf(ctx, dir, nodes, 1, linked, flags...)
+}
+
+// newSubjectOf is [newSubject] with several monitors.
+func newSubjectOf(ctx context.Context, dir string, nodes, monitors int, linked bool, flags ...string) (s subject, end func(), err error) {
 	binaries, err := cluster.Build(ctx)
 	if err != nil {
 		return s, nil, err
 	}
-	opts := cluster.Options{Binaries: binaries, Nodes: nodes, Monitors: 1, Dir: dir, Log: zerolog.Nop()}
+	opts := cluster.Options{Binaries: binaries, Nodes: nodes, Monitors: monitors, Dir: dir, MonitorFlags: flags, Log: zerolog.Nop()}
 	if linked {
 		s.links = newLinks(ctx)
 		opts.Route = s.links.route

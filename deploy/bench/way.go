@@ -57,7 +57,7 @@ func wayNames() []string {
 // openWay starts a cluster, with links that can be cut where that is needed, and
 // completes the options.
 func (p *plan) openWay(ctx context.Context, dir string) (failover.Cluster, func(), error) {
-	s, end, err := newSubject(ctx, dir, p.nodes, p.Kind.Linked)
+	s, end, err := newSubjectOf(ctx, dir, p.nodes, max(1, p.Kind.Monitors), p.Kind.Linked)
 	if err != nil {
 		return nil, nil, err
 	}

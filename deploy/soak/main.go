@@ -1,7 +1,9 @@
 // Command soak kills the processes of a cluster at random moments, under load,
 // and checks after each round that no promise was broken. With -simulate it runs
-// the simulation of the protocol instead, which needs no processes. Either takes
-// minutes and is no part of the tests.
+// the simulation of the protocol instead, which needs no processes; with -starts it
+// starts three monitors at once, again and again; with -steady it takes nothing away
+// and requires that nobody is elected under load. Each takes minutes and is no part
+// of the tests.
 package main
 
 import (

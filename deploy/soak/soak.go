@@ -48,7 +48,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return fmt.Errorf("make a temporary directory: %w", err)
 		}
 	}
-	err = soakIn(ctx, s, binaries, stdout)
+	do := soakIn
+	switch {
+	case s.starts > 0:
+		do = starts
+	case s.steady > 0:
+		do = steady
+	}
+	err = do(ctx, s, binaries, stdout)
 	if err != nil || !temporary {
 		fmt.Fprintf(stderr, "data and logs are in %s\n", s.dir)
 		return err
@@ -63,7 +70,9 @@ func soakIn(ctx context.Context, s settings, binaries cluster.Binaries, stdout i
 	}
 	defer log.Close()
 	c, err := cluster.Start(ctx, cluster.Options{
-		Binaries: binaries, Nodes: s.nodes, Monitors: 1, Dir: s.dir,
+		Binaries: binaries, Nodes: s.nodes, WantCopies: s.copies, Monitors: 1, Dir: s.dir,
+		// Spares step in while the dead are away.
+		MonitorFlags: []string{"-replace-after", "1s"},
 		// Small snapshots are written often, so that kills meet them too.
 		NodeFlags: []string{"-snapshot-bytes", "1048576"},
 		Log:       zerolog.Nop(),
@@ -73,7 +82,7 @@ func soakIn(ctx context.Context, s settings, binaries cluster.Binaries, stdout i
 	}
 	defer c.Close()
 	k := &soak{
-		settings: s, cluster: c, rng: rand.New(rand.NewPCG(s.seed, 0)), out: io.MultiWriter(stdout, log), began: time.Now(),
+		settings: s, cluster: c, rng: rand.New(rand.NewPCG(s.seed, 0)), frozen: map[string]bool{}, out: io.MultiWriter(stdout, log), began: time.Now(),
 		ledger: ledger.New(ledger.Options{
 			Target: c.Monitor(), Writers: s.writers, Prefix: "soak/", Pause: 5 * time.Millisecond, Padding: 400,
 		}),
@@ -82,7 +91,7 @@ func soakIn(ctx context.Context, s settings, binaries cluster.Binaries, stdout i
 	return k.all(ctx)
 }
 
-// soak is one run.
+// soak is one run. The processes in frozen stand still.
 type soak struct {
 	settings
 	cluster *cluster.Cluster
@@ -92,6 +101,7 @@ type soak struct {
 	ledger  *ledger.Ledger
 	witness *witness.Witness
 
+	frozen         map[string]bool
 	killed, rounds int
 	slowest        time.Duration // recovery
 }
@@ -127,7 +137,10 @@ func (k *soak) nodeURLs() []string {
 func (k *soak) quiet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
-	return k.cluster.WaitQuiet(ctx)
+	if err := k.cluster.WaitQuiet(ctx); err != nil {
+		return err
+	}
+	return k.cluster.WaitWell(ctx)
 }
 
 // round strikes under load, and checks.

@@ -27,7 +27,12 @@ func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-kills 0 is out of range: at least 1":     {"-kills", "0"},
 		"-nodes 10 is out of range: 1 to 9":        {"-nodes", "10"},
+		"-want-copies 3 is out of range: 1 to":     {"-want-copies", "3"},
 		"-simulate -1s is out of range":            {"-simulate", "-1s"},
+		"-starts -1 is out of range":               {"-starts", "-1"},
+		"without -simulate":                        {"-starts", "5", "-simulate", "1m"},
+		"-steady -1s is out of range":              {"-steady", "-1s"},
+		"without -simulate and -starts":            {"-steady", "1m", "-starts", "5"},
 		"-writers 0 is out of range: 1 to 1000":    {"-writers", "0"},
 		"unknown flag -kill: did you mean -kills?": {"-kill", "2"},
 	} {
@@ -111,4 +116,11 @@ func TestAShortSoak(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Equal(t, "seed 7", lines[0])
 	require.Regexp(t, `^ok: seed 7, 3 kills in \d rounds, .*; 0 violations$`, lines[len(lines)-1])
+}
+
+func TestAShortSoakWithASpare(t *testing.T) {
+	var out strings.Builder
+	err := run(t.Context(), []string{"-kills", "3", "-nodes", "3", "-want-copies", "2", "-seed", "7", "-dir", t.TempDir()}, &out, io.Discard)
+	require.NoError(t, err, out.String())
+	require.Regexp(t, `\nok: seed 7, 3 kills in \d rounds, .*; 0 violations\n$`, out.String())
 }

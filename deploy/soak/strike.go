@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// strike kills one process or two, at random moments, and starts them again in
-// a random order. Sometimes it strikes once more before the cluster has
+// strike kills one process or two, or freezes them, at random moments, and starts
+// them again in a random order. Sometimes it strikes once more before the cluster has
 // recovered. It returns what it did.
 func (k *soak) strike(ctx context.Context) (story string, err error) {
 	var told []string
@@ -21,8 +21,9 @@ func (k *soak) strike(ctx context.Context) (story string, err error) {
 			return strings.Join(told, "; "), err
 		}
 		victims := k.victims()
-		told = append(told, "killed "+strings.Join(victims, ", then "))
-		if err := k.killAll(ctx, victims); err != nil {
+		done, err := k.strikeAll(ctx, victims)
+		told = append(told, done)
+		if err != nil {
 			return strings.Join(told, "; "), err
 		}
 		if err := k.startAll(ctx, victims); err != nil {
@@ -46,20 +47,27 @@ func (k *soak) victims() []string {
 	return names[:n]
 }
 
-func (k *soak) killAll(ctx context.Context, victims []string) error {
+// strikeAll kills or freezes the victims, and tells what it did.
+func (k *soak) strikeAll(ctx context.Context, victims []string) (string, error) {
+	var told []string
 	for i, name := range victims {
 		// Often the second dies within the failover from the first, or with it.
 		if i > 0 && k.rng.IntN(2) == 0 {
 			if err := k.pause(ctx, 300*time.Millisecond); err != nil {
-				return err
+				return strings.Join(told, ", then "), err
 			}
 		}
-		if err := k.cluster.Kill(name); err != nil {
-			return err
+		what, act := "killed ", k.cluster.Kill
+		if k.frozen[name] = k.rng.IntN(4) == 0; k.frozen[name] {
+			what, act = "froze ", k.cluster.Stop
+		}
+		told = append(told, what+name)
+		if err := act(name); err != nil {
+			return strings.Join(told, ", then "), err
 		}
 		k.killed++
 	}
-	return nil
+	return strings.Join(told, ", then "), nil
 }
 
 func (k *soak) startAll(ctx context.Context, victims []string) error {
@@ -67,15 +75,28 @@ func (k *soak) startAll(ctx context.Context, victims []string) error {
 	for _, name := range victims {
 		// At once, faster than anything expires, or later.
 		if k.rng.IntN(3) > 0 {
-			if err := k.pause(ctx, 800*time.Millisecond); err != nil {
+			if err := k.pause(ctx, k.away()); err != nil {
 				return err
 			}
 		}
-		if err := k.cluster.Start(name); err != nil {
+		again := k.cluster.Start
+		if k.frozen[name] {
+			again = k.cluster.Cont
+		}
+		if err := again(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// away bounds how long the dead are away: where there are spares, some of them for
+// long enough that one steps in.
+func (k *soak) away() time.Duration {
+	if k.copies > 0 && k.copies < k.nodes {
+		return 3 * time.Second
+	}
+	return 800 * time.Millisecond
 }
 
 // pause waits for a random time.

@@ -35,6 +35,7 @@ type Answer struct {
 	Key    string // the Idempotency-Key to ask again with, where the answer names one
 	Sent   bool   // the request may have been carried out
 	ETag   string
+	Node   string // who answered; "" where that is not told
 	Body   []byte
 }
 

@@ -47,7 +47,7 @@ func (h *HTTP) Call(ctx context.Context, req Request) Answer {
 		h.Close()
 		return Answer{Code: NoAnswer, Detail: err.Error(), Sent: true}
 	}
-	a := Answer{Status: res.Status, ETag: string(res.ETag), Body: res.Body, Sent: true}
+	a := Answer{Status: res.Status, ETag: string(res.ETag), Node: res.Node, Body: res.Body, Sent: true}
 	if !a.Success() {
 		explain(&a)
 	}

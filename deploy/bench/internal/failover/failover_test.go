@@ -35,7 +35,7 @@ func TestEveryKindStrikesAndUndoes(t *testing.T) {
 			require.Equal(t, opts.Kind.Lasts, trials[0].Writes/opts.Writers > steps, "%d writes", trials[0].Writes)
 		})
 	}
-	require.Equal(t, []string{"kill", "stop", "cut", "term", "switchover"}, KindNames())
+	require.Equal(t, []string{"kill", "stop", "cut", "term", "switchover", "both"}, KindNames())
 }
 
 func TestACleanTakeover(t *testing.T) {
@@ -263,6 +263,7 @@ func TestWhatEndsARun(t *testing.T) {
 			o.Settle, s.down = 0, true
 		},
 		"*failover.store has no links that can be cut": func(_ *store, o *Options) { o.Kind = KindOf("cut") },
+		"*failover.store has no several monitors":      func(_ *store, o *Options) { o.Kind = KindOf("both") },
 		"*failover.store knows no switchover":          func(_ *store, o *Options) { o.Kind = KindOf("switchover") },
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -15,6 +15,10 @@ type Kind struct {
 	Signal bool
 	// Lasts: what the strike does is undone only after [Options.Down].
 	Lasts bool
+	// Monitors is how many monitors the cluster must have; 0: one will do.
+	Monitors int
+	// prepare comes before the load of each trial; nil: nothing is to be done.
+	prepare func(ctx context.Context, c Cluster) error
 	// strike does it to the primary of that name, undo lets it return; nil: it
 	// was never gone.
 	strike, undo func(ctx context.Context, c Cluster, name string) error
@@ -29,6 +33,16 @@ type Linked interface {
 // Switcher is a cluster that changes its primary on request.
 type Switcher interface {
 	Switchover(ctx context.Context) error
+}
+
+// Led is a cluster of several monitors, one of which leads.
+type Led interface {
+	// Follow has another monitor lead than the one that clients ask.
+	Follow(ctx context.Context) error
+	// KillWithLeader kills a node and the monitor that leads at once, and StartDead
+	// starts them again.
+	KillWithLeader(ctx context.Context, node string) error
+	StartDead() error
 }
 
 var kinds = []Kind{
@@ -61,6 +75,21 @@ var kinds = []Kind{
 			return fmt.Errorf("%T knows no switchover", c)
 		},
 	},
+	{
+		Name: "both", Monitors: 3,
+		prepare: func(ctx context.Context, c Cluster) error { return led(c, func(l Led) error { return l.Follow(ctx) }) },
+		strike: func(ctx context.Context, c Cluster, name string) error {
+			return led(c, func(l Led) error { return l.KillWithLeader(ctx, name) })
+		},
+		undo: func(_ context.Context, c Cluster, _ string) error { return led(c, Led.StartDead) },
+	},
+}
+
+func led(c Cluster, do func(Led) error) error {
+	if l, ok := c.(Led); ok {
+		return do(l)
+	}
+	return fmt.Errorf("%T has no several monitors", c)
 }
 
 func start(_ context.Context, c Cluster, name string) error { return c.Start(name) }

@@ -73,6 +73,11 @@ func (t *trial) run(ctx context.Context, c Cluster) (Trial, error) {
 			w.caller.Close()
 		}
 	}()
+	if prepare := t.opts.Kind.prepare; prepare != nil {
+		if err := prepare(ctx, c); err != nil {
+			return t.Trial, fmt.Errorf("prepare the trial: %w", err)
+		}
+	}
 	if err := t.underLoad(ctx, c); err != nil {
 		return t.Trial, err
 	}

@@ -1,5 +1,6 @@
-// Package load measures a cluster's throughput and latency in a closed loop:
-// each of a number of clients sends its next request when the last is answered.
+// Package load measures a cluster's throughput and latency, in a closed loop, where
+// each of a number of clients sends its next request when the last is answered, or
+// at fixed rates.
 package load
 
 import (

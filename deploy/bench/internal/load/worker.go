@@ -36,7 +36,7 @@ func (w *worker) run(ctx context.Context) {
 		if began.After(w.until) {
 			return
 		}
-		err := w.once(ctx)
+		_, err := w.once(ctx)
 		switch {
 		case began.Before(w.from):
 		case err != nil:
@@ -54,7 +54,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-func (w *worker) once(ctx context.Context) error {
+// once sends one request and returns who answered.
+func (w *worker) once(ctx context.Context) (node string, err error) {
 	req := call.Request{Method: http.MethodGet, Key: key(w.random.IntN(w.keys))}
 	switch w.op {
 	case Write:
@@ -68,8 +69,9 @@ func (w *worker) once(ctx context.Context) error {
 	case StaleRead:
 		req.Stale = true
 	}
-	if res := w.caller.Call(ctx, req); !res.Success() {
-		return errors.New(res.Detail)
+	res := w.caller.Call(ctx, req)
+	if !res.Success() {
+		return res.Node, errors.New(res.Detail)
 	}
-	return nil
+	return res.Node, nil
 }

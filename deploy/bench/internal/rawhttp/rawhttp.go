@@ -17,6 +17,7 @@ import (
 const (
 	maxHeaders = 100
 	maxBody    = 64 << 20
+	nodeHeader = "understudy-node"
 )
 
 // Client is one connection. It is not safe for concurrent use. After an error
@@ -28,6 +29,7 @@ type Client struct {
 	request []byte
 	body    []byte
 	etag    []byte
+	node    string // who answered; made anew only where it changes
 }
 
 // Dial connects to address, host:port.
@@ -55,9 +57,11 @@ type Request struct {
 	Body   []byte
 }
 
-// Response is an answer. ETag and Body are valid until the next call of Do.
+// Response is an answer. Node is who gave it, by the header Understudy-Node. ETag
+// and Body are valid until the next call of Do.
 type Response struct {
 	Status int
+	Node   string
 	ETag   []byte
 	Body   []byte
 	Last   bool // the server closes the connection after this answer
@@ -101,7 +105,7 @@ func (c *Client) read(head bool) (res Response, err error) {
 		return res, err
 	}
 	res.Last = f.last
-	res.ETag = c.etag
+	res.ETag, res.Node = c.etag, c.node
 	switch {
 	case head || res.Status == 204 || res.Status == 304:
 		return res, nil
@@ -141,10 +145,20 @@ type framing struct {
 func (c *Client) headers() (framing, error) {
 	f := framing{length: -1}
 	c.etag = c.etag[:0]
+	named := false
 	for range maxHeaders {
 		line, err := c.line()
 		if err != nil || len(line) == 0 {
+			if !named {
+				c.node = ""
+			}
 			return f, err
+		}
+		if v, ok := value(line, nodeHeader); ok {
+			if named = true; string(v) != c.node {
+				c.node = string(v)
+			}
+			continue
 		}
 		if err := c.header(&f, line); err != nil {
 			return f, err

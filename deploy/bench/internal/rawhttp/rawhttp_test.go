@@ -30,18 +30,23 @@ func TestRequestsOverOneConnection(t *testing.T) {
 		peers = append(peers, r.RemoteAddr)
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Etag", `"3.9"`)
+		if r.Method == http.MethodPut {
+			w.Header().Set("Understudy-Node", "app1")
+		}
 		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.RequestURI, r.Header.Get("If-Match"), body)
 	})
 	res, err := c.Do(Request{Method: "PUT", Path: "/v1/kv/a%2Fb", Header: "If-Match: \"3.8\"\r\n", Body: []byte("value")}, time.Second)
 	require.NoError(t, err)
 	require.Equal(t, 200, res.Status)
 	require.Equal(t, `"3.9"`, string(res.ETag))
+	require.Equal(t, "app1", res.Node)
 	require.Equal(t, `PUT /v1/kv/a%2Fb "3.8" value`, string(res.Body))
 	require.False(t, res.Last)
 
 	res, err = c.Do(Request{Method: "GET", Path: "/v1/state?x=1"}, time.Second)
 	require.NoError(t, err)
 	require.Equal(t, `GET /v1/state?x=1  `, string(res.Body))
+	require.Empty(t, res.Node)
 	require.Len(t, peers, 2)
 	require.Equal(t, peers[0], peers[1])
 }
