@@ -181,6 +181,14 @@ func (s sight) sees() string {
 
 // look puts what this node sees of the others into its heartbeat.
 func (n *node) look(hb *wire.Heartbeat) {
+	if word := n.known.Load(); word != nil {
+		hb.Knows = make(map[string]protocol.UUID, len(word.Nodes))
+		for _, info := range word.Nodes {
+			if info.UUID != hb.UUID {
+				hb.Knows[info.Name] = info.UUID
+			}
+		}
+	}
 	for _, s := range n.sights() {
 		if hb.Sees == nil {
 			hb.Sees, hb.SeenMS = map[string]string{}, map[string]int64{}

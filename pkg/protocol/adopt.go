@@ -211,7 +211,10 @@ func (a *adoption) weigh() {
 			delete(there, w.Name) // another directory under its name does not hold what it held
 		}
 	}
-	missing := map[string]string{}
+	missing, living := map[string]string{}, map[UUID]bool{}
+	for _, w := range a.all {
+		living[w.UUID] = w.There
+	}
 	for _, w := range a.all {
 		if !w.There {
 			missing[w.Name] = fmt.Sprintf("%s was last heard %s ago", w.Name, w.Ago.Round(time.Second))
@@ -223,10 +226,12 @@ func (a *adoption) weigh() {
 		if w.State != StateCorrupt && w.version() == 0 {
 			a.doubt = append(a.doubt, w.Name+" has started anew and does not know who else belongs to the cluster")
 		}
-		for _, name := range w.Knows {
-			if missing[name] == "" {
-				missing[name] = fmt.Sprintf("%s, which %s knows, has not been heard", name, w.Name)
+		for name, u := range w.Knows {
+			if living[u] {
+				continue
 			}
+			delete(there, name) // whoever is heard under its name has another directory
+			missing[name] = cmp.Or(missing[name], fmt.Sprintf("%s, which %s knows, has not been heard", name, w.Name))
 		}
 	}
 	if a.node.Cluster == a.m.reg.Cluster {

@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -19,11 +18,22 @@ func lostRegistry(t *testing.T, names ...string) *desk {
 		d.nodes[n] = &NodeReport{
 			Cluster: "c-0", Name: n, UUID: UUID(n), Boot: boot(4), Address: n + ":1", Priority: 50,
 			Groups: []GroupReport{{Epoch: 3, Version: 12, Position: Position{3, 100}, Serving: i == 0}},
-			Knows:  slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == n }),
+			Knows:  knowing(n, names...),
 		}
 	}
 	d.passes(time.Second)
 	return d
+}
+
+// knowing is what a node knows of the others of these names.
+func knowing(me string, names ...string) map[string]UUID {
+	out := map[string]UUID{}
+	for _, n := range names {
+		if n != me {
+			out[n] = UUID(n)
+		}
+	}
+	return out
 }
 
 func adoptA() AdoptOrder { return AdoptOrder{Node: "A", Reason: "disk lost", By: "ann"} }
@@ -142,8 +152,9 @@ func TestAnAdoptionThatMayLoseIsRefused(t *testing.T) {
 			d.nodes["A"].Groups[0].Serving, d.nodes["B"].Groups[0].Serving = false, true
 		}, "B is the primary and serves"},
 		{"another is not heard", func(d *desk) { d.silent["B"] = true; d.passes(5 * time.Second) }, "B was last heard 5s ago"},
-		{"another was never heard", func(d *desk) { d.nodes["A"].Knows = []string{"B", "C", "D"} }, "D, which A knows, has not been heard"},
-		{"only another knows it", func(d *desk) { d.nodes["B"].Knows = []string{"A", "D"} }, "D, which B knows, has not been heard"},
+		{"another was never heard", func(d *desk) { d.nodes["A"].Knows = knowing("A", "B", "C", "D") }, "D, which A knows, has not been heard"},
+		{"another directory has its name", func(d *desk) { d.nodes["A"].Knows["B"] = "B-before" }, "B, which A knows, has not been heard"},
+		{"only another knows it", func(d *desk) { d.nodes["B"].Knows = knowing("B", "A", "D") }, "D, which B knows, has not been heard"},
 		{"it has started anew", func(d *desk) { d.nodes["A"].Groups[0].Version = 0 }, "A has started anew and does not know"},
 		{"another has started anew", func(d *desk) { d.nodes["B"].Groups[0].Version = 0 }, "B has started anew and does not know"},
 		{"another is corrupt", func(d *desk) {
@@ -251,7 +262,7 @@ func oldCopy(t *testing.T) *desk {
 	d := at(t, born(t, "A", "B").reg)
 	for name, n := range d.nodes {
 		n.Groups = []GroupReport{{Epoch: 5, Version: 40, Position: Position{5, 70}, Serving: name == "B"}}
-		n.Knows = slices.DeleteFunc([]string{"A", "B", "C"}, func(o string) bool { return o == name })
+		n.Knows = knowing(name, "A", "B", "C")
 	}
 	d.passes(200 * ms)
 	require.True(t, d.rules["registry-behind"])
@@ -283,7 +294,7 @@ func TestAnOldCopyOfTheRegistryIsRebuilt(t *testing.T) {
 func TestAnOldCopyLearnsOfWhoJoinedSince(t *testing.T) {
 	d := oldCopy(t)
 	d.nodes["D"] = &NodeReport{
-		Cluster: "c-1", Name: "D", UUID: "D", Boot: boot(1), Address: "D:1", Priority: 50, Knows: []string{"A", "B", "C"},
+		Cluster: "c-1", Name: "D", UUID: "D", Boot: boot(1), Address: "D:1", Priority: 50, Knows: knowing("D", "A", "B", "C"),
 		Groups: []GroupReport{{Epoch: 5, Version: 40, Position: Position{5, 70}}},
 	}
 	d.passes(200 * ms)

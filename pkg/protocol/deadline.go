@@ -12,7 +12,9 @@ func (m *Monitor) NextTick() time.Time {
 	if m.stirred {
 		return m.ticked
 	}
-	d := deadline{after: m.ticked, at: m.awakeAt.Add(m.cfg.SleptAfter / 2)}
+	// Later than the next heartbeat, which puts it off: at rest nothing else wakes
+	// the monitor.
+	d := deadline{after: m.ticked, at: m.awakeAt.Add(m.cfg.SleptAfter * 3 / 5)}
 	if m.reg.Cluster == "" {
 		return d.at
 	}

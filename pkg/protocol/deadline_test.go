@@ -253,7 +253,7 @@ func (p *pair) mishap() {
 		leads := p.rng.IntN(3) > 0
 		p.tell(func(m *Monitor) { m.Lead(leads, p.now) })
 	case 12:
-		p.now = p.now.Add(160*ms + p.upTo(400)) // it stands still
+		p.now = p.now.Add(210*ms + p.upTo(400)) // it stands still
 	case 13:
 		if p.rng.IntN(5) == 0 {
 			p.applies(Command{Remove: &Remove{Node: name}})

@@ -21,8 +21,9 @@ type MonitorConfig struct {
 	// ProposeAgain is how long a command may stay without an outcome before it
 	// is decided on anew.
 	ProposeAgain time.Duration
-	// SleptAfter is the gap between two ticks after which the monitor counts
-	// as having slept, and re-learns before it judges.
+	// SleptAfter is the gap between two events or ticks after which the monitor
+	// counts as having slept, and re-learns before it judges. With an interval of
+	// heartbeats it is no more than an expiry: a shorter sleep makes nobody expired.
 	SleptAfter time.Duration
 	// SwitchoverWithin bounds a planned change of the primary: afterwards it is
 	// given up, and the sealed primary reopens by itself.
@@ -46,7 +47,7 @@ func DefaultMonitorConfig() MonitorConfig {
 		DiskStall:    2 * time.Second,
 		TakeOver:     2 * time.Second,
 		ProposeAgain: 500 * time.Millisecond,
-		SleptAfter:   150 * time.Millisecond,
+		SleptAfter:   200 * time.Millisecond,
 
 		SwitchoverWithin: 3 * time.Second,
 		SwitchoverAgain:  time.Second, SwitchoverAgainMax: time.Minute,
@@ -72,8 +73,9 @@ type NodeReport struct {
 	Groups     []GroupReport
 	// Seen says of each node that it has heard how long ago that was.
 	Seen map[string]time.Duration
-	// Knows names the other nodes of which the registry has told it.
-	Knows []string
+	// Knows gives the other data directories of which the registry has told it, by
+	// the name of the node.
+	Knows map[string]UUID
 }
 
 // GroupReport is one replica as it sees itself.

@@ -65,6 +65,7 @@ func examples() map[string]any {
 				Peers: []PeerStatus{{UUID: uuid2, Connected: true, InView: true, Durable: 1040, BehindMS: 3}},
 			}},
 			Sees: map[string]string{"app2": "up", "app3": "down"}, SeenMS: map[string]int64{"app2": 140},
+			Knows: map[string]protocol.UUID{"app2": uuid2},
 		},
 		"assignment": Assignment{
 			V: Format, Leads: true, Cluster: "c-7f3a", Groups: []protocol.GroupRecord{record},

@@ -68,6 +68,9 @@ type Heartbeat struct {
 	Sees     map[string]string `json:"sees,omitempty"` // NAME: up or down
 	// SeenMS gives, of each node that it has heard, how long ago that was.
 	SeenMS map[string]int64 `json:"seen_ms,omitempty"`
+	// Knows gives the other data directories that the registry has told it of, by
+	// the name of the node.
+	Knows map[string]protocol.UUID `json:"knows,omitempty"`
 }
 
 // Disk is the condition of a node's disk.

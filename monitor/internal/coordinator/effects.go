@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"syscall"
 	"time"
 
@@ -199,7 +197,7 @@ func reportOf(hb *wire.Heartbeat) protocol.NodeReport {
 	for name, ms := range hb.SeenMS {
 		n.Seen[name] = time.Duration(ms) * time.Millisecond
 	}
-	n.Knows = slices.Sorted(maps.Keys(hb.Sees))
+	n.Knows = hb.Knows
 	for _, g := range hb.Groups {
 		n.Groups = append(n.Groups, protocol.GroupReport{Group: g.Group, Epoch: g.Epoch, Version: g.Version, Position: g.Position, Serving: g.Serving})
 	}

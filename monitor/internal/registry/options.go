@@ -16,12 +16,12 @@ import (
 // Raft's timeouts. A monitor's death is noticed after the heartbeat timeout, so
 // these are part of the promise for a leader that dies together with a primary.
 const (
-	heartbeatTimeout = 250 * time.Millisecond
-	electionTimeout  = 250 * time.Millisecond
+	heartbeatTimeout = 300 * time.Millisecond
+	electionTimeout  = 300 * time.Millisecond
 	// leaseTimeout is below the election timeout: a leader that is cut off steps down
 	// before another can be elected. It is well above the pace of the heartbeats, so
 	// that a busy machine does not depose a leader.
-	leaseTimeout = 200 * time.Millisecond
+	leaseTimeout = 250 * time.Millisecond
 	// commitTimeout is how often each follower is sent an empty message beside the
 	// heartbeats, whatever there is to tell. What a change needs is spread at once: see
 	// spread.go.

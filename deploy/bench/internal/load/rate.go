@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -125,7 +124,6 @@ func (p *pacer) note(measured bool, node string, took time.Duration, err error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case errors.Is(err, context.Canceled):
 	case err != nil:
 		p.flow.Failed++
 		p.flow.Example = fmt.Sprintf("after %s: %v", took.Round(time.Millisecond), err)
