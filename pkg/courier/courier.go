@@ -49,7 +49,9 @@ type Directory interface {
 // Node carries requests to one node.
 type Node interface {
 	Do(ctx context.Context, r *link.Request) (*link.Response, error)
-	Close()
+	// Retire ends all but answers that have begun, which it lets end until ctx
+	// does. It returns when nothing is left.
+	Retire(ctx context.Context)
 }
 
 // Reopening tells how a stretch without a serving primary ended.

@@ -30,6 +30,7 @@ type scene struct {
 	changed chan struct{}
 	nodes   map[string]*fakeNode
 	opened  []Reopening
+	ended   int // nodes that were left, and of which nothing is left
 }
 
 // fakeNode is one node: answer plays it. A nil answer refuses connections.
@@ -107,7 +108,14 @@ type connection struct {
 	once   sync.Once
 }
 
-func (c *connection) Close() { c.once.Do(func() { close(c.closed) }) }
+// Retire implements Node. There is an answer that nobody reads to its end.
+func (c *connection) Retire(ctx context.Context) {
+	c.once.Do(func() { close(c.closed) })
+	<-ctx.Done()
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.ended++
+}
 
 // Do implements Node.
 func (c *connection) Do(ctx context.Context, r *link.Request) (*link.Response, error) {

@@ -35,6 +35,12 @@ func mutants() []mutant.Mutant {
 			"case code == problem.NotPrimary || code == problem.Fenced || code == problem.NoPrimary:", "case false:"),
 		mutant.One("a request is held for so long", "carry.go",
 			"ctx, cancel := context.WithTimeout(ctx, c.Hold())", "ctx, cancel := context.WithTimeout(ctx, 2*c.Hold())"),
+		mutant.One("an answer that has begun is not cut", "pilot.go",
+			"p.retiring.Go(func() { node.Retire(ctx) })", "ctx, p.cancel = context.WithCancel(ctx)\n\tp.cancel()\n\tp.retiring.Go(func() { node.Retire(ctx) })"),
+		mutant.One("and keeps nobody waiting", "pilot.go",
+			"p.retiring.Go(func() { node.Retire(ctx) })", "node.Retire(ctx)"),
+		mutant.One("what is under way to an old primary is sent again", "pilot.go",
+			"p.retiring.Go(func() { node.Retire(ctx) })", "_ = node"),
 	}
 }
 

@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"understudy.example/pkg/link"
@@ -19,12 +20,13 @@ const probeTimeout = 500 * time.Millisecond
 // pilot is the one who finds the way. Its fields belong to Run's goroutine.
 type pilot struct {
 	*Courier
-	target  Target
-	node    Node // nil: nobody to go to
-	probes  int  // since the target was named, or the route was lost
-	probing bool
-	cancel  context.CancelFunc // of the probe under way
-	results chan result        // capacity 1
+	target   Target
+	node     Node // nil: nobody to go to
+	probes   int  // since the target was named, or the route was lost
+	probing  bool
+	cancel   context.CancelFunc // of the probe under way
+	results  chan result        // capacity 1
+	retiring sync.WaitGroup     // nodes that were left
 }
 
 // result is the outcome of one probe.
@@ -36,10 +38,10 @@ type result struct {
 // Run finds the way to the primary until ctx ends. Whoever waits then is told.
 func (c *Courier) Run(ctx context.Context) error {
 	p := &pilot{Courier: c, results: make(chan result, 1), cancel: func() {}}
-	defer p.stop()
+	defer p.stop(ctx)
 	for {
 		target, changed := c.directory.Primary()
-		p.aim(target)
+		p.aim(ctx, target)
 		if p.node != nil && !p.probing && c.route.Load() == nil {
 			p.probe(ctx)
 		}
@@ -58,26 +60,28 @@ func (c *Courier) Run(ctx context.Context) error {
 }
 
 // aim turns to another target. What is under way to the old one is given up: it
-// is sent again.
-func (p *pilot) aim(t Target) {
+// is sent again. An answer that has begun goes on: it was confirmed before, and
+// is of one snapshot, whatever the old target is now.
+func (p *pilot) aim(ctx context.Context, t Target) {
 	if t == p.target {
 		return
 	}
-	p.leave()
+	p.leave(ctx)
 	p.target, p.node, p.probes = t, nil, 0
 	if t.Address != "" {
 		p.node = p.connect(t.Address)
 	}
 }
 
-// leave gives up the present target.
-func (p *pilot) leave() {
+// leave gives up the present target. What is left of it ends with ctx.
+func (p *pilot) leave(ctx context.Context) {
 	p.cancel()
 	if p.node == nil {
 		return
 	}
 	p.shut(p.route.Load())
-	p.node.Close()
+	node := p.node
+	p.retiring.Go(func() { node.Retire(ctx) })
 }
 
 // probe asks the target whether it serves, after the pause that is due.
@@ -159,10 +163,12 @@ func (c *Courier) Drain() {
 	c.mu.Unlock()
 }
 
-// stop ends the courier: nobody waits any more, and no probe is left.
-func (p *pilot) stop() {
-	p.leave()
+// stop ends the courier, whose context has ended: nobody waits any more, and
+// neither a probe nor an answer is left.
+func (p *pilot) stop(ctx context.Context) {
+	p.leave(ctx)
 	p.Drain()
+	p.retiring.Wait()
 	if p.probing {
 		<-p.results
 	}

@@ -27,8 +27,10 @@ type Client struct {
 	options   ClientOptions
 	exchanges sync.Pool // of *exchange that nobody refers to
 
-	context context.Context // of the dials
+	context context.Context // ends with Close
 	cancel  context.CancelFunc
+	taking  context.Context // ends with Retire, and before context does
+	refuse  context.CancelFunc
 	wait    sync.WaitGroup // connections and dials
 
 	mu     sync.Mutex // guards the fields below
@@ -59,6 +61,7 @@ func NewClient(o ClientOptions) *Client {
 	}
 	c := &Client{options: o, slots: make([]slot, o.Conns)}
 	c.context, c.cancel = context.WithCancel(context.Background())
+	c.taking, c.refuse = context.WithCancel(c.context)
 	return c
 }
 
@@ -169,11 +172,11 @@ func (c *Client) dial(s *slot) {
 }
 
 func (c *Client) connect() (*clientConn, error) {
-	ctx, cancel := context.WithTimeout(c.context, c.options.DialTimeout)
+	ctx, cancel := context.WithTimeout(c.taking, c.options.DialTimeout)
 	defer cancel()
 	conn, in, err := frame.Dial(ctx, c.options.Dial, c.options.Address, Path, Protocol)
 	if err != nil {
-		if c.context.Err() != nil {
+		if c.taking.Err() != nil {
 			err = ErrClosed
 		}
 		return nil, fmt.Errorf("connect: %w", err)

@@ -22,12 +22,15 @@ type clientConn struct {
 	exchanges map[uint64]*exchange // without a final frame
 	newest    uint64               // number given
 	held      int                  // bytes of the requests
+	rests     int                  // of answers, that somebody reads
 	leaving   bool                 // begins no more
+	retired   bool                 // is there for the rests alone
 	room      chan struct{}        // closed when an exchange has ended; nil: nobody waits
 }
 
 // run carries exchanges until the connection ends, and then tells them all.
 func (c *clientConn) run() {
+	defer context.AfterFunc(c.client.taking, c.retire)()
 	cause := c.serve(c.take)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,6 +73,9 @@ func (c *clientConn) do(ctx context.Context, r *Request) (*Response, error) {
 func (c *clientConn) finish(x *exchange) (*Response, error) {
 	if x.body != nil {
 		c.out.drop(x.body) // an answer need not wait for the whole request
+	}
+	if x.dismissed {
+		return nil, c.broken(c.takeBack(x), ErrClosed)
 	}
 	res, err := x.res, x.err
 	if err == nil && x.rest == nil {
@@ -121,12 +127,18 @@ func (c *clientConn) settle(x *exchange) {
 	delete(c.exchanges, x.number)
 	c.held -= x.held
 	c.inFlight.Add(-1)
+	if x.rest != nil && !x.abandoned {
+		c.rests--
+	}
+	c.callIn()
+	c.endUnused()
+}
+
+// callIn has those who wait for room look again. mu is held.
+func (c *clientConn) callIn() {
 	if c.room != nil {
 		close(c.room)
 		c.room = nil
-	}
-	if c.leaving && len(c.exchanges) == 0 {
-		c.end(errMoved)
 	}
 }
 
@@ -194,9 +206,7 @@ func (c *clientConn) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leaving = true
-	if len(c.exchanges) == 0 {
-		c.end(errMoved)
-	}
+	c.endUnused()
 }
 
 func (c *clientConn) takeAnswer(number uint64, res *Response, body []byte, whole bool) error {
@@ -243,6 +253,7 @@ func (c *clientConn) advance(x *exchange, data []byte, last bool) error {
 	case !x.abandoned && x.rest == nil && len(x.res.Body) == FirstPart:
 		x.rest = newRest(c, x)
 		x.res.Rest = x.rest
+		c.rests++
 		c.out.add(creditFrame(x.number, restWindow))
 		x.tell()
 	}

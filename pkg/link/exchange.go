@@ -23,6 +23,7 @@ type exchange struct {
 	err       error
 	told      bool          // there is an outcome: res or err
 	abandoned bool          // nobody waits for it
+	dismissed bool          // who waited was told that it is over: to be read after done
 	done      chan struct{} // capacity 1: told
 }
 

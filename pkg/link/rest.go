@@ -95,6 +95,8 @@ func (c *clientConn) giveUp(x *exchange) {
 	defer c.mu.Unlock()
 	if c.exchanges[x.number] == x && !x.abandoned {
 		x.abandoned = true
+		c.rests--
 		c.out.add(appendPart(nil, frameCancel, x.number, nil))
+		c.endUnused()
 	}
 }

@@ -34,7 +34,7 @@ type way struct {
 	around  atomic.Bool  // requests go through a monitor
 	shared  *atomic.Bool // the same, of the client: the next node begins with it
 	log     zerolog.Logger
-	ctx     context.Context // ends with Close
+	ctx     context.Context // ends with Retire
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
@@ -140,12 +140,12 @@ func (w *way) reached() bool {
 	return err == nil
 }
 
-// Close implements [courier.Node].
-func (w *way) Close() {
+// Retire implements [courier.Node].
+func (w *way) Retire(ctx context.Context) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.cancel()
-	w.direct.Close()
+	w.direct.Retire(ctx)
 	w.running.Wait()
 }

@@ -29,6 +29,7 @@ type spread struct {
 	hold      func() time.Duration
 	measures  *readMetrics
 	on        atomic.Bool
+	retiring  sync.WaitGroup // standbys that have left the set
 
 	mu       sync.Mutex // guards the fields below
 	standbys []standby  // in the places from 1 of each turn; 0 is the primary
@@ -72,10 +73,11 @@ func kindOf(r *http.Request) (readKind, bool) {
 
 // run keeps to the in-sync set until ctx ends.
 func (s *spread) run(ctx context.Context) {
-	defer s.follow(nil)
+	defer s.retiring.Wait()
+	defer s.follow(ctx, nil)
 	for {
 		standbys, changed := s.directory.InSync(group)
-		s.follow(standbys)
+		s.follow(ctx, standbys)
 		select {
 		case <-ctx.Done():
 			return
@@ -85,8 +87,9 @@ func (s *spread) run(ctx context.Context) {
 }
 
 // follow takes a new set. What is under way to one that has left it is given up,
-// and asked elsewhere.
-func (s *spread) follow(targets []courier.Target) {
+// and asked elsewhere; but an answer that has begun, and so was confirmed while it
+// was in the set, goes on until ctx ends.
+func (s *spread) follow(ctx context.Context, targets []courier.Target) {
 	s.mu.Lock()
 	before := s.standbys
 	if slices.EqualFunc(before, targets, standby.is) && s.turns[0].Places() > 0 {
@@ -107,7 +110,7 @@ func (s *spread) follow(targets []courier.Target) {
 	s.mu.Unlock()
 	for _, b := range before {
 		if !slices.ContainsFunc(targets, b.is) {
-			b.node.Close()
+			s.retiring.Go(func() { b.node.Retire(ctx) })
 		}
 	}
 }

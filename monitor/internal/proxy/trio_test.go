@@ -59,8 +59,12 @@ func (c *conn) Do(ctx context.Context, r *link.Request) (*link.Response, error) 
 	return c.replica.Do(ctx, r)
 }
 
-// Close implements [courier.Node].
-func (c *conn) Close() { c.close() }
+// Retire implements [courier.Node]. There is an answer that nobody reads to its
+// end.
+func (c *conn) Retire(ctx context.Context) {
+	c.close()
+	<-ctx.Done()
+}
 
 // after answers so late, unless nobody waits for it any more.
 func (r *replica) after(d time.Duration) func(context.Context) (*link.Response, error) {
