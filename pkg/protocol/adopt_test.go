@@ -385,6 +385,21 @@ func TestABirthWaitsForNodesOfItsOwnCluster(t *testing.T) {
 	d.refusesBecause("A brings a journal that this registry knows nothing of")
 }
 
+// An empty member of the old group knocks alone: those that hold its copies may come
+// later (world 7951928189764189079).
+func TestABirthWaitsForAnEmptyMemberToo(t *testing.T) {
+	d := unborn(t)
+	d.nodes["A"] = &NodeReport{
+		Cluster: "c-0", Name: "A", UUID: "A", Boot: boot(4), Address: "A:1", Groups: []GroupReport{{Epoch: 3, Version: 12}},
+	}
+	d.passes(200 * ms)
+	d.joins("e")
+	d.joins("f")
+	d.passes(3 * time.Second)
+	require.Empty(t, d.reg.Groups)
+	require.True(t, d.rules["birth-held"])
+}
+
 // The members of the new group were chosen, and not one of them was there to begin,
 // when the old nodes came.
 func TestABirthThatHasBegunWaitsForALostRegistry(t *testing.T) {

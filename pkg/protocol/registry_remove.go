@@ -21,6 +21,8 @@ func (g Registry) remove(c Remove, at time.Time) (Registry, *Refusal) {
 	}
 	for id, r := range g.Groups {
 		switch {
+		case r.Epoch == 0 && r.IsMember(n.UUID):
+			return g, refuse(RefuseStaleVersion, "group %d has no primary yet, and %s may become it: wait until it has one", id, c.Node)
 		case r.Epoch > 0 && r.Primary.UUID == n.UUID:
 			return g, refuse(RefuseStaleVersion, "%s is the primary of group %d: change that with client -switchover first", c.Node, id)
 		case len(r.InSync) == 1 && r.IsInSync(n.UUID), len(r.Members) == 1 && r.IsMember(n.UUID):

@@ -41,7 +41,7 @@ func Rules() []Rule {
 			(*situation).outcomeAwaited, func(*situation) {},
 		},
 		{
-			"birth-held", "the group never had a primary, and a node that is refused brings a journal", "wait for client -adopt, or until that node is gone",
+			"birth-held", "the group never had a primary, and a node that is refused has had one", "wait for client -adopt, or until that node is gone",
 			(*situation).birthHeld, func(s *situation) { s.refuse(LogError, s.heldDetail()) },
 		},
 		{

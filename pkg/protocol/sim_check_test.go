@@ -36,7 +36,7 @@ type checker struct {
 
 	acks, failovers, serves, reads int
 	switchovers, handOffs          int
-	replacements                   int
+	replacements, adoptions        int
 }
 
 type known struct {

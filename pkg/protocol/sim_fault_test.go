@@ -40,6 +40,10 @@ func (w *world) harm() {
 		if w.calm || len(w.faults.kinds) == 0 {
 			return
 		}
+		if w.unadopted() && w.loss.rng.IntN(4) > 0 {
+			w.harm() // the nodes are to know each other for a while
+			return
+		}
 		kind := w.faults.kinds[w.rng.IntN(len(w.faults.kinds))]
 		if w.harms++; !slices.Contains(w.skip, w.harms) {
 			kind(w)

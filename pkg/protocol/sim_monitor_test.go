@@ -144,7 +144,12 @@ func (m *monitorProcess) propose(c protocol.Command) {
 	if m != m.w.monitor || m.w.faults.lossy && m.w.chance(20) {
 		return
 	}
-	m.w.after(m.w.delay(), func() { m.w.apply(c) })
+	registry := m.w.loss.lives
+	m.w.after(m.w.delay(), func() {
+		if m.w.loss.lives == registry {
+			m.w.apply(c)
+		}
+	})
 }
 
 // askPeers asks the other monitors whether they hear a node.
@@ -242,7 +247,8 @@ func (p *process) report() protocol.NodeReport {
 	return protocol.NodeReport{
 		Cluster: p.dir.cluster, Name: p.n.name, UUID: p.me.UUID, Boot: p.me.Boot, Address: p.n.name,
 		Priority: protocol.DefaultPriority, State: p.core.State(), Stopping: p.stopping,
-		Groups: []protocol.GroupReport{{Epoch: p.core.Accepted(), Position: p.core.Last(), Serving: p.core.Serving()}},
+		Groups: []protocol.GroupReport{{Epoch: p.core.Accepted(), Version: p.core.GroupRecord().Version, Position: p.core.Last(), Serving: p.core.Serving()}},
+		Knows:  p.knows,
 	}
 }
 
@@ -261,10 +267,15 @@ func (p *process) heartbeatTo(m *monitorProcess) {
 				w.tell("%s refuses %s %s: %s", m.name, r.Name, r.Boot, no.Detail)
 				return
 			}
-			rec, cluster := m.known.Groups[0], m.known.Cluster
+			rec, cluster, knows := m.known.Groups[0], m.known.Cluster, map[string]protocol.UUID{}
+			for name, e := range m.known.Nodes {
+				if e.UUID != r.UUID {
+					knows[name] = e.UUID
+				}
+			}
 			w.send(m.name, p.n.name, func() {
 				p.event(func() {
-					p.dir.cluster = cluster
+					p.dir.cluster, p.knows = cluster, knows
 					p.record(rec)
 				})
 			})

@@ -31,7 +31,8 @@ type process struct {
 	connID protocol.ConnID
 	asked  []*pendingRead // a standby's reads
 
-	stopping bool // it hands over and exits
+	knows    map[string]protocol.UUID // the other directories that the registry has told it of
+	stopping bool                     // it hands over and exits
 	sealing  sealing
 }
 

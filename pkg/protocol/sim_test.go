@@ -58,12 +58,13 @@ func TestSimulation(t *testing.T) {
 		total.switchovers += w.check.switchovers
 		total.handOffs += w.check.handOffs
 		total.replacements += w.check.replacements
+		total.adoptions += w.check.adoptions
 		total.serves += w.check.serves
 		total.reads += w.check.reads
 		total.requests.repeats += w.check.requests.repeats
 		total.clients.undecided += w.check.clients.undecided
 	}
-	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d changes of the primary, %d of them switchovers, %d hand-offs, %d replacements, %d requests answered again, %d steps, %d histories not judged", len(seeds), total.acks, total.reads, total.failovers, total.switchovers, total.handOffs, total.replacements, total.requests.repeats, steps, total.clients.undecided)
+	t.Logf("%d seeds, %d writes acknowledged, %d reads answered, %d changes of the primary, %d of them switchovers, %d hand-offs, %d replacements, %d adoptions, %d requests answered again, %d steps, %d histories not judged", len(seeds), total.acks, total.reads, total.failovers, total.switchovers, total.handOffs, total.replacements, total.adoptions, total.requests.repeats, steps, total.clients.undecided)
 	if len(seeds) > simSeeds {
 		require.Greater(t, total.acks, 20*len(seeds), "the worlds are too broken to show anything")
 		require.Greater(t, total.reads, 20*len(seeds), "the worlds are too broken to show anything")
@@ -72,6 +73,7 @@ func TestSimulation(t *testing.T) {
 		require.Greater(t, total.handOffs, len(seeds)/4, "the worlds are too tame to show anything")
 		require.Greater(t, total.requests.repeats, len(seeds), "the worlds are too tame to show anything")
 		require.Greater(t, total.replacements, len(seeds)/4, "the worlds are too tame to show anything")
+		require.Greater(t, total.adoptions, len(seeds)/20, "the worlds are too tame to show anything")
 	}
 }
 
@@ -107,6 +109,7 @@ func (w *world) play() {
 		w.after(w.upTo(500*time.Millisecond), func() { w.startProcess(n) })
 	}
 	w.startHop(w.seed)
+	w.planRegistryLoss()
 	w.after(time.Second, w.harm)
 	w.runUntil(w.start.Add(simTrouble))
 	if w.check.broken != "" {
@@ -127,7 +130,7 @@ func (w *world) recover() {
 			return
 		}
 	}
-	if w.check.broken == "" {
+	if w.check.broken == "" && !w.unadopted() { // else it takes an operator's force
 		w.check.fail(w, "not whole again after %s: %s", simHealing, w.whole())
 	}
 }

@@ -35,6 +35,7 @@ type world struct {
 	// left out of this run.
 	harms int
 	skip  []int
+	loss  registryLoss
 	// hasty and forgetful worlds break a rule of the shell, to show that the
 	// histories of clients tell: reads without a confirm, acknowledgements of what
 	// only the primary's disk holds.

@@ -267,6 +267,15 @@ func TestMayRemove(t *testing.T) {
 	require.Contains(t, no.Detail, "B is the only replica of group 0 in sync that is well")
 }
 
+// Removed one after the other before there is a primary, they would leave a group
+// without a way out of it (world 1795249098224746383).
+func TestNobodyIsRemovedFromAGroupThatIsBeingBorn(t *testing.T) {
+	c := founded(t)
+	require.Contains(t, c.refuses(RefuseStaleVersion, Command{Remove: &Remove{Node: "A"}}), "group 0 has no primary yet")
+	c.does(promote(c.version(), of("A", 1)))
+	c.does(Command{Remove: &Remove{Node: "B"}})
+}
+
 func TestRemoveAndForgetInTheRegistry(t *testing.T) {
 	c := born(t, "A", "B")
 	require.Contains(t, c.refuses(RefuseStaleVersion, Command{Remove: &Remove{Node: "A"}}), "-switchover")
@@ -303,7 +312,7 @@ func TestRemoveAndForgetInTheRegistry(t *testing.T) {
 	c.does(promote(c.version(), of("A", 1))) // A alone
 	require.Contains(t, c.refuses(RefuseStaleVersion, Command{Remove: &Remove{Node: "A"}}), "primary")
 
-	c = founded(t)
+	c = born(t, "A", "B")
 	c.does(members(c.version(), "B"))
 	require.Contains(t, c.refuses(RefuseWouldLoseData, Command{Remove: &Remove{Node: "B"}}), "only copy")
 }

@@ -87,12 +87,13 @@ func (m *Monitor) welcome(reg Registry) {
 	}
 }
 
-// knocking returns a node that is refused and brings a journal, if one is there: it is
-// of another cluster, or this registry is a copy from before the group's birth.
+// knocking returns a node that is refused and has had a primary, if one is there: it
+// is of another cluster, or this registry is a copy from before the group's birth. Its
+// own journal may be empty: others have theirs.
 func (m *Monitor) knocking(now time.Time) (NodeReport, bool) {
 	for _, u := range sortedKeys(m.strangers) {
 		s := m.strangers[u]
-		if !s.report.empty() && now.Sub(s.heard) <= strangerFresh {
+		if (!s.report.empty() || s.report.epoch() > 0) && now.Sub(s.heard) <= strangerFresh {
 			return s.report, true
 		}
 	}
