@@ -43,6 +43,10 @@ func TestUsageErrors(t *testing.T) {
 		"no duration may be negative":                                    {"failover", "-down", "-1s"},
 		"-nodes must be at least 2":                                      {"failover", "-nodes", "1"},
 		"-nodes needs a value: a whole number":                           {"failover", "-nodes"},
+		"-copies must be at least 2":                                     {"topology", "-copies", "3,1"},
+		`-copies: "10" is not a whole number from 1 to 9`:                {"topology", "-copies", "10"},
+		`-values: "0" is not a whole number from 1 to 1048576`:           {"topology", "-values", "0"},
+		"-rounds at least 1 and -rate not negative":                      {"topology", "-rate", "-1"},
 	} {
 		err := run(t.Context(), args, io.Discard, io.Discard)
 		require.ErrorIs(t, err, errUsage, want)
@@ -59,6 +63,9 @@ func TestHelp(t *testing.T) {
 		require.ErrorIs(t, run(t.Context(), []string{name, "-help"}, &out, io.Discard), flag.ErrHelp)
 		require.Contains(t, out.String(), "-nodes")
 	}
+	out.Reset()
+	require.ErrorIs(t, run(t.Context(), []string{"topology", "-help"}, &out, io.Discard), flag.ErrHelp)
+	require.Contains(t, out.String(), "-copies")
 }
 
 // running is a monitor of a running cluster that is its own primary.

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -239,20 +236,9 @@ func countRelayed(view wire.Cluster) (n int) {
 
 // sent reads how many bytes a node has put on the streams of its standbys.
 func sent(ctx context.Context, address string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	values, err := scrape(ctx, "http://"+address, sentMetric)
 	if err != nil {
 		return 0, err
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), sentMetric+" "); ok {
-			return strconv.ParseFloat(text, 64)
-		}
-	}
-	return 0, fmt.Errorf("%s does not tell %s: %w", address, sentMetric, lines.Err())
+	return values[0], nil
 }

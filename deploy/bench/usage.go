@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,39 +19,45 @@ type used struct {
 }
 
 // usageOf asks a process of a cluster what it has used.
-func usageOf(ctx context.Context, url string) (u used, err error) {
+func usageOf(ctx context.Context, url string) (used, error) {
+	values, err := scrape(ctx, url, "process_cpu_seconds_total", "process_resident_memory_bytes")
+	if err != nil {
+		return used{}, err
+	}
+	return used{cpu: values[0], resident: values[1], at: time.Now()}, nil
+}
+
+// scrape reads metrics that have no labels from a process of a cluster, in the order
+// of their names.
+func scrape(ctx context.Context, url string, names ...string) ([]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
 	if err != nil {
-		return u, err
+		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return u, err
+		return nil, err
 	}
 	defer res.Body.Close()
-	u.at = time.Now()
-	found := 0
+	told := map[string]string{}
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		into := map[string]*float64{"process_cpu_seconds_total": &u.cpu, "process_resident_memory_bytes": &u.resident}[name]
-		if into == nil {
-			continue
+		if name, value, _ := strings.Cut(lines.Text(), " "); slices.Contains(names, name) {
+			told[name] = value
 		}
-		if *into, err = strconv.ParseFloat(value, 64); err != nil {
-			return u, fmt.Errorf("%s of %s: %w", name, url, err)
-		}
-		found++
 	}
 	if err := lines.Err(); err != nil {
-		return u, err
+		return nil, err
 	}
-	if found != 2 {
-		return u, fmt.Errorf("%s does not tell its CPU time and memory: this system has no /proc", url)
+	values := make([]float64, len(names))
+	for i, name := range names {
+		if values[i], err = strconv.ParseFloat(told[name], 64); err != nil {
+			return nil, fmt.Errorf("%s does not tell %s: it has %q", url, name, told[name])
+		}
 	}
-	return u, nil
+	return values, nil
 }
 
 // share returns how much of one core was used between two moments.
