@@ -203,7 +203,9 @@ func TestNobodyBeginsWhereThatCouldBeASecondBirth(t *testing.T) {
 	}
 }
 
-// three monitors with a registry, m1 leading.
+// three monitors with a registry, m1 leading, half-way between two rounds: rounds fall
+// on fixed moments of the clock, and what a test does at such a moment would race
+// with them.
 func three(s *scene) {
 	var all []registry.Member
 	for _, name := range []string{"m1", "m2", "m3"} {
@@ -212,7 +214,7 @@ func three(s *scene) {
 	for _, m := range all {
 		s.start(m.Name, "m1", "m2", "m3").set(func(f *fake) { f.born, f.members, f.leader, f.cluster = true, all, all[0], "c" })
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(roundEvery + roundEvery/2)
 }
 
 func (s *scene) ask(at, path string) (int, string) {
@@ -275,7 +277,7 @@ func TestOneThatLostItsDiskAsksToBeTakenIn(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		three(s)
 		s.regs["m3"].set(func(f *fake) { f.born, f.members, f.id = false, nil, "m3-new" })
-		time.Sleep(2 * time.Second)
+		time.Sleep(roundEvery)
 		require.NotEmpty(t, s.regs["m1"].admitted())
 		require.Equal(t, registry.Member{Name: "m3", ID: "m3-new", Address: "m3:80"}, s.regs["m1"].admitted()[0])
 		require.Empty(t, s.regs["m3"].births())
