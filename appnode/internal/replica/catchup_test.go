@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +52,27 @@ func TestStandbyCatchesUpFromTheJournal(t *testing.T) {
 		r.desk.waitInSync("a", "b")
 		r.sameState(a, b)
 		require.EqualValues(t, 1, b.journal.First(), "it has the whole history")
+	})
+}
+
+// What the primary's disk cannot read any more is no way to a second copy: a snapshot
+// is.
+func TestStandbyIsFilledWhereTheJournalCannotBeRead(t *testing.T) {
+	inRig(t, []string{"a", "b"}, func(t *testing.T, r *rig) {
+		a, b := r.member("a"), r.member("b")
+		b.stop()
+		r.desk.promote("a")
+		r.desk.waitInSync("a")
+		a.fill("before", 60<<10)
+		a.crash()
+		a.start()
+		r.desk.promote("a")
+		r.desk.waitInSync("a")
+		a.disk.FailAlways("journal segment read", syscall.EIO)
+		b.start()
+		r.desk.waitInSync("a", "b")
+		r.sameState(a, b)
+		require.Greater(t, b.journal.First(), protocol.Seq(1), "it begins with a snapshot")
 	})
 }
 

@@ -159,14 +159,20 @@ func (m *mover) drop() {
 // stream goes on until the new connection is there. It returns nil when ctx has
 // ended.
 func (r *Replica) move(ctx context.Context, now route, pause time.Duration) *line {
+	said := ""
 	for failed := 0; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.rerouted:
 		case <-r.calm(now, failed, pause):
-			if l := r.tryMove(ctx, now); l != nil {
+			l, err := r.tryMove(ctx, now)
+			if l != nil {
 				return l
+			}
+			if text := fmt.Sprint(err); err != nil && ctx.Err() == nil && text != said {
+				said = text // the same trouble is told once, not twenty times a second
+				r.log.Warn().Err(err).Msg("stream stays as it is")
 			}
 			failed++
 			pause = min(2*pause, chainPatience)
@@ -206,17 +212,18 @@ func (r *Replica) calm(now route, failed int, wait time.Duration) <-chan time.Ti
 	return time.After(wait)
 }
 
-func (r *Replica) tryMove(ctx context.Context, now route) *line {
+// tryMove dials the way that the stream should take; nothing where that is the one
+// that it takes now.
+func (r *Replica) tryMove(ctx context.Context, now route) (*line, error) {
 	want := r.wanted(now.primary)
 	if want == now {
-		return nil
+		return nil, nil
 	}
 	l, err := r.dialLine(ctx, want)
 	if err != nil {
-		r.log.Warn().Err(err).Str("upstream", r.opts.NameOf(want.via)).Msg("stream stays as it is")
-		return nil
+		return nil, fmt.Errorf("move to %s: %w", r.opts.NameOf(want.upstream()), err)
 	}
-	return l
+	return l, nil
 }
 
 // reroute has the way of the stream looked at again.

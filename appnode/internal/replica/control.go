@@ -181,6 +181,7 @@ func (r *Replica) do(ctx context.Context, e protocol.Effect) error {
 		r.beginFollow(ctx, e.Peer)
 	case protocol.EffectServe:
 		r.log.Info().Uint64("epoch", uint64(e.Epoch)).Msg("serving as primary")
+		r.takeEarly()
 		r.opts.Changed()
 	case protocol.EffectPropose:
 		r.log.Info().Uint64("version", uint64(e.Change.Version)).Int("in_sync", len(e.Change.InSync)).

@@ -98,6 +98,24 @@ func TestFullDiskOfAStandby(t *testing.T) {
 	})
 }
 
+// A standby that has no room for a snapshot does not have it sent without end.
+func TestNoRoomForASnapshot(t *testing.T) {
+	inPair(t, func(t *testing.T, r *rig, a, b *member) {
+		b.crash()
+		r.desk.waitInSync("a")
+		trimmed(r, a)
+		b.disk.FailAlways("journal install", syscall.ENOSPC)
+		b.start()
+		time.Sleep(time.Minute)
+		require.Positive(t, holdsOf(a))
+		require.Less(t, holdsOf(a), 12, "snapshots sent within holdFor")
+		b.disk.Heal("journal install")
+		time.Sleep(refillPatience)
+		r.desk.waitInSync("a", "b")
+		r.sameState(a, b)
+	})
+}
+
 // While a disk hangs, everything that needs none of it goes on.
 func TestStalledDiskOfAPrimary(t *testing.T) {
 	inPair(t, func(t *testing.T, r *rig, a, b *member) {

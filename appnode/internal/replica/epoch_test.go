@@ -142,6 +142,27 @@ func TestAStandbysReadAsksForItself(t *testing.T) {
 	})
 }
 
+// A question that comes before the new primary serves is answered as soon as it
+// does.
+func TestAQuestionAtAPrimaryThatDoesNotServeYet(t *testing.T) {
+	inTrio(t, func(t *testing.T, r *rig, a, b, c *member) {
+		a.write("k", "v")
+		a.crash()
+		release := stall(t, b, "journal sync")
+		r.desk.promote("b", "a")
+		r.eventually("c follows b", func() bool { return c.replica.Status().Upstream == b.dir.UUID() })
+		read := c.reads("k")
+		time.Sleep(50 * time.Millisecond)
+		require.False(t, b.replica.Status().Serving)
+		require.Empty(t, read)
+		release()
+		r.desk.waitInSync("b", "c")
+		began := time.Now()
+		require.Equal(t, answered{value: "v"}, <-read)
+		require.Less(t, time.Since(began), 50*time.Millisecond)
+	})
+}
+
 // An answer that comes after its question was given up is not taken for that of
 // the next.
 func TestALateAnswerToAStandby(t *testing.T) {

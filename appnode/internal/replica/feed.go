@@ -77,9 +77,10 @@ func newFeed(end protocol.Position) *feed {
 	return &feed{dirty: make(chan struct{}, 1), end: end, wake: make(chan struct{})}
 }
 
-// add appends records that were committed, up to end. Each record is fed once,
-// in the order of the journal.
-func (f *feed) add(chunks []chunk, end protocol.Position) {
+// add appends records that were committed, up to end, and has show show the state
+// that holds them. Each record is fed once, in the order of the journal. Whoever has
+// seen that state finds the records here, and the other way round.
+func (f *feed) add(chunks []chunk, end protocol.Position, show func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := f.end.Seq + 1
@@ -95,6 +96,7 @@ func (f *feed) add(chunks []chunk, end protocol.Position) {
 		panic(fmt.Sprintf("records up to %d are shown to watchers where the state is at %s", next-1, end))
 	}
 	f.end = end
+	show()
 	for f.held > feedBytes && len(f.chunks) > 1 {
 		f.held -= int64(len(f.chunks[0].data)) + fedCost
 		f.chunks[0] = nil
@@ -103,10 +105,12 @@ func (f *feed) add(chunks []chunk, end protocol.Position) {
 	f.stir()
 }
 
-// reset begins anew behind a snapshot that took the place of the history.
-func (f *feed) reset(end protocol.Position) {
+// reset begins anew behind a snapshot that took the place of the history, and has
+// show show its state.
+func (f *feed) reset(end protocol.Position, show func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	show()
 	f.chunks, f.held, f.end = nil, 0, end
 	f.stir()
 }

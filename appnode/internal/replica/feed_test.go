@@ -31,7 +31,7 @@ func TestFeedKeepsTheNewest(t *testing.T) {
 	require.False(t, f.reaches(5))
 	const size = 1 << 20
 	for seq := protocol.Seq(5); seq <= 40; seq += 2 {
-		f.add([]chunk{chunkOf(seq, seq, size), chunkOf(seq+1, seq+1, size)}, position(1, seq+1))
+		f.add([]chunk{chunkOf(seq, seq, size), chunkOf(seq+1, seq+1, size)}, position(1, seq+1), func() {})
 	}
 	require.Equal(t, position(1, 40), f.newest())
 	require.LessOrEqual(t, f.held, int64(feedBytes))
@@ -42,14 +42,32 @@ func TestFeedKeepsTheNewest(t *testing.T) {
 	require.Nil(t, f.after(32, nil).wake, "there is more, on the disk")
 
 	huge := chunkOf(41, 41, record.MaxPayload)
-	f.add([]chunk{huge}, position(1, 41))
+	f.add([]chunk{huge}, position(1, 41), func() {})
 	require.Len(t, f.chunks, 1, "the newest stays, whatever its size")
 	require.Len(t, f.after(40, nil).chunks, 1)
 
-	f.reset(position(2, 100))
+	f.reset(position(2, 100), func() {})
 	require.False(t, f.reaches(41))
 	require.True(t, f.reaches(100))
 	require.Zero(t, f.held)
+}
+
+// A watch that begins where the newest state ends must find its end here.
+func TestTheStateIsShownTogetherWithItsRecords(t *testing.T) {
+	f, found := newFeed(position(1, 2)), make(chan protocol.Position, 2)
+	show := func() {
+		go func() { found <- f.newest() }()
+		time.Sleep(10 * time.Millisecond)
+		if len(found) > 0 {
+			found <- protocol.Position{} // it did not wait for the state to be shown
+		}
+	}
+	f.add([]chunk{chunkOf(3, 3, 9)}, position(1, 3), show)
+	require.Equal(t, position(1, 3), <-found)
+	require.Empty(t, found)
+	f.reset(position(1, 9), show)
+	require.Equal(t, position(1, 9), <-found)
+	require.Empty(t, found)
 }
 
 func TestFeedGivesPieces(t *testing.T) {
@@ -58,7 +76,7 @@ func TestFeedGivesPieces(t *testing.T) {
 	for seq := protocol.Seq(1); seq <= 100; seq += 10 {
 		chunks = append(chunks, chunkOf(seq, seq+9, feedPiece/30))
 	}
-	f.add(chunks, position(1, 100))
+	f.add(chunks, position(1, 100), func() {})
 	at, rounds := protocol.Seq(0), 0
 	var buf []*fed
 	for at < 100 {
@@ -78,10 +96,10 @@ func TestFeedGivesPieces(t *testing.T) {
 
 func TestFeedRefusesGaps(t *testing.T) {
 	f := newFeed(position(1, 4))
-	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(6, 7, 9)}, position(1, 7)) })
-	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(4, 7, 9)}, position(1, 7)) })
-	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(5, 7, 9)}, position(1, 8)) })
-	f.add([]chunk{chunkOf(5, 7, 9)}, position(1, 7))
+	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(6, 7, 9)}, position(1, 7), func() {}) })
+	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(4, 7, 9)}, position(1, 7), func() {}) })
+	require.Panics(t, func() { newFeed(position(1, 4)).add([]chunk{chunkOf(5, 7, 9)}, position(1, 8), func() {}) })
+	f.add([]chunk{chunkOf(5, 7, 9)}, position(1, 7), func() {})
 }
 
 // A thousand watchers are woken ten times a second, however much is written.
@@ -109,7 +127,7 @@ func TestPumpRests(t *testing.T) {
 				}
 			})
 			for seq := protocol.Seq(1); ctx.Err() == nil; seq++ {
-				f.add([]chunk{chunkOf(seq, seq, 9)}, position(1, seq))
+				f.add([]chunk{chunkOf(seq, seq, 9)}, position(1, seq), func() {})
 				time.Sleep(100 * time.Microsecond)
 			}
 			wait.Wait()
@@ -122,10 +140,10 @@ func TestPumpRests(t *testing.T) {
 // Without watchers nobody is stirred.
 func TestFeedWithoutWatchersIsSilent(t *testing.T) {
 	f := newFeed(position(1, 0))
-	f.add([]chunk{chunkOf(1, 1, 9)}, position(1, 1))
+	f.add([]chunk{chunkOf(1, 1, 9)}, position(1, 1), func() {})
 	require.Empty(t, f.dirty)
 	require.NoError(t, f.join())
-	f.add([]chunk{chunkOf(2, 2, 9)}, position(1, 2))
+	f.add([]chunk{chunkOf(2, 2, 9)}, position(1, 2), func() {})
 	require.Len(t, f.dirty, 1)
 }
 

@@ -43,10 +43,19 @@ const steadyAfter = time.Second
 // roomCheck is how often a standby with a full disk looks for room.
 const roomCheck = time.Second
 
+// refillPause is how long a standby waits before it fetches another snapshot after
+// one that could not be installed, and refillPatience what that doubles to: where
+// there is no room for it, the primary must not send it without end.
+const (
+	refillPause    = 100 * time.Millisecond
+	refillPatience = 30 * time.Second
+)
+
 // follow keeps the one incoming stream of a standby alive.
 func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 	r.mu.Lock()
 	said, m := "", newMover(primary, r.core.Accepted())
+	refill := refillPause
 	r.mu.Unlock()
 	defer m.drop()
 	for attempt := 0; ctx.Err() == nil; attempt++ {
@@ -60,11 +69,15 @@ func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 			return
 		}
 		if lasted >= steadyAfter {
-			attempt, said = 0, ""
+			attempt, said, refill = 0, "", refillPause
 		}
 		if text := fmt.Sprint(err); ctx.Err() == nil && text != said {
 			said = text // the same trouble is told once, not twenty times a second
 			r.log.Warn().Err(err).Str("primary", r.opts.NameOf(primary)).Msg("stream from the primary ended")
+		}
+		if errors.Is(err, errNotFilled) {
+			pause(ctx, refill)
+			refill = min(2*refill, refillPatience)
 		}
 		pause(ctx, redialPauses[min(attempt, len(redialPauses)-1)]*redialUnit)
 		for r.full.Load() && ctx.Err() == nil && r.reserve(maxBatch) != nil {
@@ -206,17 +219,15 @@ func (r *Replica) cut(part protocol.Seq) error {
 // incoming is what a stream's reader hands to its syncer. Its mutex guards
 // nothing of the replica: it is the reader's and the syncer's own.
 type incoming struct {
-	conn  net.Conn
-	route route
-	id    protocol.ConnID
-	data  *inbox        // received records, in order
-	write chan struct{} // capacity 1: held while the connection is written to
-	epoch protocol.Epoch
-	// asks holds the newest question, to be sent; capacity 1. Replica.mu guards
-	// the sending.
-	asks   chan uint64
-	relay  *relay      // what standbys behind this one take from the stream
-	turned atomic.Bool // nothing more is read: another stream takes its place
+	conn   net.Conn
+	route  route
+	id     protocol.ConnID
+	data   *inbox        // received records, in order
+	write  chan struct{} // capacity 1: held while the connection is written to
+	epoch  protocol.Epoch
+	asks   chan struct{} // a question is to be sent; capacity 1
+	relay  *relay        // what standbys behind this one take from the stream
+	turned atomic.Bool   // nothing more is read: another stream takes its place
 }
 
 // turn ends the reading, and leaves the connection open: to the primary, a standby
@@ -235,7 +246,7 @@ func (r *Replica) takeStream(ctx context.Context, l *line, id protocol.ConnID, m
 	r.mu.Lock()
 	s := &incoming{
 		conn: conn, route: l.route, id: id, data: newInbox(), write: make(chan struct{}, 1), epoch: r.core.Accepted(),
-		asks: make(chan uint64, 1), relay: m.relay,
+		asks: make(chan struct{}, 1), relay: m.relay,
 	}
 	durable := r.core.Durable()
 	r.mu.Unlock()
@@ -254,9 +265,7 @@ func (r *Replica) takeStream(ctx context.Context, l *line, id protocol.ConnID, m
 	asker := make(chan struct{})
 	go func() {
 		defer close(asker)
-		for n := range s.asks {
-			_ = s.send(frameAsk, n) // the reader sees a broken connection, too
-		}
+		r.ask(s)
 	}()
 	stay := r.watchRoute(ctx, s, m)
 	r.beginAsking(s)

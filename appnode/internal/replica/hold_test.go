@@ -117,6 +117,28 @@ func TestWhatIsKeptForStandbysIsBounded(t *testing.T) {
 	})
 }
 
+// Journal that is kept for a standby fills the disk, and nothing that is written
+// then ends in another snapshot: it goes all the same, and writes go on.
+func TestAFullDiskKeepsNothingForStandbys(t *testing.T) {
+	inPair(t, func(t *testing.T, r *rig, a, b *member) {
+		b.crash()
+		r.desk.waitInSync("a")
+		trimmed(r, a)
+		stall(t, b, "journal install")
+		b.start()
+		r.eventually("the snapshot is sent", func() bool { return holdsOf(a) == 1 })
+		needs := a.journal.Last().Seq + 1
+		grow(r, a, 7)
+		require.LessOrEqual(t, a.journal.First(), needs)
+		fillDisk(r, a)
+		time.Sleep(2 * snapshotCheck)
+		require.Greater(t, a.journal.First(), needs)
+		a.disk.Heal("journal prepare")
+		a.replica.CheckRoom()
+		a.write("after", "v")
+	})
+}
+
 // Where nothing is written nothing is trimmed, and yet standbys may come and go.
 func TestWhoDoesNotComeIsForgottenWhereNothingIsWritten(t *testing.T) {
 	inRig(t, []string{"a"}, func(t *testing.T, r *rig) {

@@ -72,6 +72,7 @@ func (r *Replica) beginReign(ctx context.Context, epoch protocol.Epoch) error {
 			return fmt.Errorf("apply the tail of the journal: %w", err)
 		}
 		l.batches = append(l.batches, &batch{last: c.last, at: time.Now(), state: tail.Clone(), chunk: c})
+		l.unsettled += len(c.data)
 	}
 	r.pending = pending{}
 	l.timeBase, l.clockBase = tail.GroupTime(), time.Now()

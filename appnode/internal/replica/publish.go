@@ -29,8 +29,8 @@ func (r *Replica) publish() {
 		}
 	}
 	if r.applied.Position() != before {
-		r.view.Store(r.applied.View())
-		r.feed.add(news, r.applied.Position())
+		view := r.applied.View()
+		r.feed.add(news, view.Position(), func() { r.view.Store(view) })
 		if len(r.waiting) > 0 {
 			r.wakeReaders()
 		}

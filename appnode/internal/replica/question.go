@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"time"
 
 	"understudy.example/appnode/internal/store"
@@ -29,14 +30,38 @@ func (a asked) answer() {
 	c.notify()
 }
 
-// takeQuestion takes a standby's question. It goes unanswered where this is not
-// the serving primary of that epoch: the standby asks the next one.
+// takeQuestion takes a standby's question. One that comes before this primary
+// serves waits until it does. It goes unanswered where this is not the primary of
+// that epoch: the standby asks the next one.
 func (r *Replica) takeQuestion(c *peerConn, epoch protocol.Epoch, number uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.lead == nil || r.lead.epoch != epoch || !r.core.Serving() {
+	switch {
+	case r.lead == nil || r.lead.epoch != epoch:
+	case !r.core.Serving():
+		c.early = number // a standby asks one at a time
+	default:
+		r.takeUp(c, number)
+	}
+}
+
+// takeEarly takes the questions that came before this primary served.
+func (r *Replica) takeEarly() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead == nil || !r.core.Serving() {
 		return
 	}
+	for _, c := range r.conns {
+		if number := c.early; number > 0 && c.epoch == r.lead.epoch {
+			c.early = 0
+			r.takeUp(c, number)
+		}
+	}
+}
+
+// takeUp has a question answered. Replica.mu is held, and this replica serves.
+func (r *Replica) takeUp(c *peerConn, number uint64) {
 	a := asked{c, number, r.core.Commit()}
 	if r.core.Alone() {
 		a.answer()
@@ -107,7 +132,7 @@ func (r *Replica) readAsked(ctx context.Context) (*store.View, error) {
 	}
 	q := r.asking.next
 	if r.asking.flying == nil {
-		r.askNext()
+		r.asking.stream.wantAsk()
 	}
 	r.mu.Unlock()
 	select {
@@ -124,17 +149,39 @@ func (r *Replica) readAsked(ctx context.Context) (*store.View, error) {
 	return r.view.Load(), nil
 }
 
-// askNext sends the next question. mu is held.
-func (r *Replica) askNext() {
+// wantAsk has the asker send the next question.
+func (s *incoming) wantAsk() {
+	select {
+	case s.asks <- struct{}{}:
+	default: // it has been told, and has not looked yet
+	}
+}
+
+// ask sends the questions of reads until asks is closed.
+func (r *Replica) ask(s *incoming) {
+	for range s.asks {
+		// Reads that are about to arrive go first: one question then serves them
+		// all. Where there are none, this takes no time.
+		runtime.Gosched()
+		if n, ok := r.askNext(s); ok {
+			_ = s.send(frameAsk, n) // the reader sees a broken connection, too
+		}
+	}
+}
+
+// askNext makes the next question the one in flight and returns its number. A read
+// that arrives from now on waits for the one after it.
+func (r *Replica) askNext(s *incoming) (number uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	a := &r.asking
+	if a.stream != s || a.flying != nil || a.next == nil {
+		return 0, false
+	}
 	a.number++
 	a.flying, a.next = a.next, nil
 	a.flying.number, a.flying.sent = a.number, time.Now()
-	select {
-	case <-a.stream.asks: // one that was given up before it was sent
-	default:
-	}
-	a.stream.asks <- a.number // there is room: nobody else puts anything there
+	return a.number, true
 }
 
 // takeAnswer takes the primary's answer to a question.
@@ -152,7 +199,7 @@ func (r *Replica) takeAnswer(s *incoming, payload []byte) error {
 	r.asking.flying = nil
 	close(q.done)
 	if r.asking.next != nil {
-		r.askNext()
+		s.wantAsk()
 	}
 	return nil
 }
@@ -167,6 +214,6 @@ func (r *Replica) expireQuestion(now time.Time, hold time.Duration) {
 	r.asking.flying = nil
 	q.fail(retryLater(problem.NotPrimary, "the primary has not answered %s within %s", r.opts.Name, hold))
 	if r.asking.next != nil {
-		r.askNext()
+		r.asking.stream.wantAsk()
 	}
 }

@@ -118,7 +118,8 @@ type Replica struct {
 	asking asking // while standby, on a stream
 	conns  map[protocol.ConnID]*peerConn
 	connID protocol.ConnID
-	holds  []*hold // journal kept for standbys that were sent a snapshot
+	holds  []*hold      // journal kept for standbys that were sent a snapshot
+	unread protocol.Seq // what the disk could not read of the journal, at the latest
 	closed bool
 
 	// heard is when the primary last said anything on the stream of this standby,

@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"time"
@@ -122,11 +123,13 @@ func (c *peerConn) count(last protocol.Seq, bytes int) {
 // readBack reads records for a standby that memory does not reach back to.
 func (r *Replica) readBack(c *peerConn, from protocol.Seq, buf []byte) ([]byte, error) {
 	buf, last, err := r.opts.Journal.Read(from, buf[:0], sendBytes)
-	if errors.Is(err, journal.ErrTrimmed) {
-		return buf, errors.Join(err, errors.New("it needs a snapshot now"))
-	}
 	if err != nil {
-		return buf, err
+		if !errors.Is(err, journal.ErrTrimmed) {
+			r.mu.Lock()
+			r.unread = max(r.unread, from)
+			r.mu.Unlock()
+		}
+		return buf, fmt.Errorf("%w: it needs a snapshot now", err)
 	}
 	r.mu.Lock()
 	c.count(last, len(buf))

@@ -24,16 +24,23 @@ const snapshotCheck = time.Second
 // map takes, and by SnapshotBytes at least: so a byte of the journal costs no more
 // than one of snapshots, however large the map. It trims what the one before made
 // needless, but for what a standby that catches up still needs: so at least as
-// much journal stays for one that returns as a snapshot would bring it.
+// much journal stays for one that returns as a snapshot would bring it. On a full
+// disk nothing more is written that would end in another snapshot: what was kept
+// for standbys goes then.
 func (r *Replica) snapshots(ctx context.Context) {
 	ticker := time.NewTicker(snapshotCheck)
 	defer ticker.Stop()
-	previous := r.loaded
+	previous, due := r.loaded, r.loaded // of the newest snapshot; what may go but for standbys
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if r.full.Load() {
+			if err := r.trim(due); err != nil {
+				r.log.Error().Err(err).Msg("journal not trimmed on a full disk")
+			}
 		}
 		written := r.written.Load()
 		if written-r.snapshotAt.Load() < r.snapshotEvery() {
@@ -41,8 +48,9 @@ func (r *Replica) snapshots(ctx context.Context) {
 		}
 		r.snapshotAt.Store(written)
 		at, err := r.writeSnapshot(ctx)
-		if err == nil && previous > 0 {
-			err = r.opts.Journal.Trim(r.keepFrom(previous))
+		if err == nil {
+			due = previous
+			err = r.trim(due)
 		}
 		if ctx.Err() != nil {
 			return
@@ -56,6 +64,14 @@ func (r *Replica) snapshots(ctx context.Context) {
 		}
 		previous = at
 	}
+}
+
+// trim removes the journal's records below due that no standby needs.
+func (r *Replica) trim(due protocol.Seq) error {
+	if due == 0 {
+		return nil
+	}
+	return r.opts.Journal.Trim(r.keepFrom(due))
 }
 
 // snapshotEvery returns how much the journal grows between two snapshots, in
@@ -147,10 +163,14 @@ func (r *Replica) fetchSnapshot(ctx context.Context, primary protocol.UUID, welc
 	err := r.fetchFrom(ctx, address)
 	done(err)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotFilled, err)
 	}
 	return errors.New("reconnecting with the snapshot installed")
 }
+
+// errNotFilled tells that a snapshot of the primary's could not be put in the place
+// of what is here.
+var errNotFilled = errors.New("this copy was not filled")
 
 func (r *Replica) fetchFrom(ctx context.Context, address string) error {
 	transport := &http.Transport{DialContext: r.dialImpatient, DisableCompression: true, ResponseHeaderTimeout: dialTimeout}
@@ -223,8 +243,8 @@ func (r *Replica) install(body io.Reader) error {
 	r.core.Installed(meta.Position, meta.Boundaries)
 	r.applied, r.pending = m, pending{}
 	r.snapshotAt.Store(r.written.Load())
-	r.view.Store(m.View())
-	r.feed.reset(m.Position())
+	view := m.View()
+	r.feed.reset(view.Position(), func() { r.view.Store(view) })
 	r.wakeReaders()
 	r.mu.Unlock()
 	r.log.Info().Stringer("position", meta.Position).Int("keys", m.Len()).Msg("snapshot installed")

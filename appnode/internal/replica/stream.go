@@ -43,6 +43,7 @@ type peerConn struct {
 	confirm   uint64       // newest number sent
 	sent      []sentRun    // not acknowledged
 	inFlight  int64        // bytes of them
+	early     uint64       // its question that came before this primary served; 0: none
 	told      []byte       // answers to its questions, to be sent
 	refusal   []byte       // the last frame to send, then close
 	snapshot  bool         // the standby was sent away to fetch one
@@ -156,11 +157,18 @@ func (r *Replica) welcome(conn net.Conn, epoch protocol.Epoch, m helloMessage) (
 		id: id, epoch: answer.Epoch, uuid: m.UUID, via: m.Via, conn: conn,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), next: answer.Part + 1, acked: answer.Part,
 	}
-	c.snapshot = answer.Part+1 < r.opts.Journal.First()
+	c.snapshot = r.needsSnapshot(answer.Part)
 	r.conns[id] = c
 	c.notify() // the commit seq, and the confirm in flight
 	r.kick()
 	return c, encodeJSON(frameWelcome, answer.Epoch, welcomeMessage{V: wire.Format, Part: answer.Part, Snapshot: c.snapshot})
+}
+
+// needsSnapshot tells whether the journal does not lead on from part: it begins later,
+// or the disk cannot read it from there, and a snapshot would be ahead of that. mu is
+// held.
+func (r *Replica) needsSnapshot(part protocol.Seq) bool {
+	return part+1 < r.opts.Journal.First() || part < r.unread && part < r.applied.Position().Seq
 }
 
 func (r *Replica) forget(c *peerConn) {
