@@ -39,6 +39,6 @@ func (m *monitor) newHook(o Options, log zerolog.Logger) *hook.Hook {
 			primary, history, changed := m.coordinator.News()
 			return primary.Cluster, history, changed
 		},
-		Leads: m.registry.Leader, Dial: o.Network.Dial, Log: log.With().Str("component", "hook").Logger(),
+		Leads: m.registry.Leader, Dial: o.Network.Dial, Metrics: m.hooks, Log: log.With().Str("component", "hook").Logger(),
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"understudy.example/monitor/internal/coordinator"
+	"understudy.example/monitor/internal/hook"
 	"understudy.example/monitor/internal/httpapi"
 	"understudy.example/monitor/internal/peers"
 	"understudy.example/monitor/internal/proxy"
@@ -84,18 +85,20 @@ type monitor struct {
 	peers       *peers.Peers
 	coordinator *coordinator.Coordinator
 	proxy       *proxy.Proxy
+	hooks       *hook.Metrics
 	api         *httpapi.API
 }
 
 func open(ctx context.Context, o Options, log zerolog.Logger, metrics *prometheus.Registry) (*monitor, error) {
 	measures, err := coordinator.NewMetrics(metrics)
-	err = errors.Join(err, daemon.RegisterBuildInfo(metrics, "monitor"),
+	hooks, hookErr := hook.NewMetrics(metrics, o.Hook.Command != "", o.Hook.URL != "")
+	err = errors.Join(err, hookErr, daemon.RegisterBuildInfo(metrics, "monitor"),
 		metrics.Register(collectors.NewGoCollector()),
 		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	m := &monitor{}
+	m := &monitor{hooks: hooks}
 	// The registry speaks before it has been handed to the coordinator, and the
 	// coordinator needs it to begin: what comes too early waits in late.
 	late := &relay{ready: make(chan struct{})}

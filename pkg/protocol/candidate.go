@@ -10,7 +10,9 @@ import (
 // choose returns who may take over now: an in-sync replica with a healthy disk
 // that was just heard, by priority, then position, then name. Without one it
 // returns a sentence that names who is waited for. A primary that has started
-// anew is cold, and comes last; who is about to go comes after everybody else.
+// anew is cold, and comes last; who is about to go comes after everybody else. Who
+// has given a sign of life since the primary came to be suspected is there for
+// certain: it comes before whoever may have gone with the primary.
 func (s *situation) choose(includePrimary bool) (*watch, string) {
 	var ready []*watch
 	var awaited []string
@@ -39,6 +41,7 @@ func (s *situation) compare(a, b *watch) int {
 	return cmp.Or(
 		cmp.Compare(s.going(a), s.going(b)),
 		cmp.Compare(s.cold(a), s.cold(b)),
+		cmp.Compare(s.unproven(a), s.unproven(b)),
 		-cmp.Compare(a.entry.Priority, b.entry.Priority),
 		-a.report.group(s.id).Position.Compare(b.report.group(s.id).Position),
 		strings.Compare(a.name, b.name),
@@ -47,6 +50,15 @@ func (s *situation) compare(a, b *watch) int {
 
 func (s *situation) cold(w *watch) int {
 	if w.entry.UUID == s.rec.Primary.UUID {
+		return 1
+	}
+	return 0
+}
+
+// unproven grades who has not been heard since the primary came to be suspected: the
+// candidates are asked for a sign of life then.
+func (s *situation) unproven(w *watch) int {
+	if p := s.primary; p != nil && p.down && w.heard.Before(p.doubted) {
 		return 1
 	}
 	return 0

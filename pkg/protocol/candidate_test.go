@@ -103,6 +103,35 @@ func TestRefusalsNameWhoIsAwaited(t *testing.T) {
 	}
 }
 
+// Of two candidates whose last heartbeats are fresh, the one that has answered since
+// the primary fell silent is there for certain.
+func TestACandidateThatAnswersComesBeforeOneThatHasJustFrozen(t *testing.T) {
+	for name, arrange := range map[string]func(d *desk){
+		"by name":     func(*desk) {},
+		"by priority": func(d *desk) { d.nodes["B"].Priority = 90 },
+		"by position": func(d *desk) { d.nodes["B"].Groups[0].Position = Position{1, 99} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := at(t, born(t, "A", "B", "C").reg)
+			arrange(d)
+			d.passes(200 * ms)
+			d.forget()
+			require.Equal(t, "B", d.m.Prospect(0, d.now).Candidate, "else it would come first")
+			d.silent["B"] = true
+			d.passes(50 * ms)
+			d.crashes("A")
+			d.passes(100 * ms)
+			d.promotes("C", "primary-down")
+		})
+	}
+	d := at(t, born(t, "A", "B").reg)
+	d.silent["B"] = true
+	d.passes(50 * ms)
+	d.crashes("A")
+	d.passes(100 * ms)
+	d.promotes("B", "primary-down")
+}
+
 // A candidate that was not just heard may be gone as well: it is asked first.
 func TestCandidateMustHaveBeenHeard(t *testing.T) {
 	d := at(t, born(t, "A", "B").reg)

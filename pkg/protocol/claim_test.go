@@ -147,6 +147,31 @@ func TestStrangerAtTheAddressDoesNotKeepADeadNodeAlive(t *testing.T) {
 	}
 }
 
+// A monitor that did not lead found that a newcomer might take the place of a node that
+// it could not hear. That is out of date as soon as it hears it.
+func TestAClaimIsAskedAnewOnceTheOldProcessIsHeard(t *testing.T) {
+	d := at(t, born(t, "A", "B").reg)
+	d.m.Lead(false, d.now)
+	d.silent["A"] = true
+	d.passes(time.Second)
+	require.True(t, d.down("A"))
+	n := NodeReport{Cluster: d.reg.Cluster, Name: "A", UUID: "A2", Boot: boot(1), Address: "A2:1"}
+	require.Nil(t, d.m.Heard(n, d.now))
+	asked := d.m.Effects()
+	require.Equal(t, MonitorProbe, asked[len(asked)-1].Kind)
+	d.m.ProbeDone("A", asked[len(asked)-1].Probe, ProbeAnswered, n, d.now)
+	delete(d.silent, "A")
+	d.passes(time.Second)
+	require.False(t, d.down("A"))
+	d.m.Lead(true, d.now)
+	d.forget()
+	require.Nil(t, d.m.Heard(n, d.now))
+	d.carryOut()
+	require.Equal(t, []probed{{"A", d.now}}, d.probed, "is the old one there?")
+	require.Empty(t, d.proposed)
+	require.Equal(t, RefuseDuplicateNode, d.m.Heard(n, d.now).Code)
+}
+
 // Two newcomers claim a name in turn. The proposal for the first, which is gone,
 // must not come late over the second, which lives.
 func TestLateRegistrationDoesNotReplaceALivingNode(t *testing.T) {

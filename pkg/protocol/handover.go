@@ -68,6 +68,7 @@ func (s *situation) awaitedHeir() string {
 }
 
 func (s *situation) awaitHeir() {
+	s.g.refusal = ""
 	if why := s.awaitedHeir(); s.g.wanting != why {
 		s.g.wanting = why
 		s.m.emit(MonitorEffect{Kind: MonitorLog, Level: LogWarn, Group: s.id, Node: s.primary.name, Text: "switchover waits", Detail: why})

@@ -99,6 +99,21 @@ func TestPrimaryInMaintenanceWaitsForAStandby(t *testing.T) {
 	require.Equal(t, UUID("B"), d.seals[0].To, "as soon as there is one")
 }
 
+// What kept it from being replaced while it was down is over when it is back.
+func TestAWaitingSwitchoverHasItsOwnReason(t *testing.T) {
+	d := at(t, born(t, "A", "B").reg)
+	require.Nil(t, d.applies(change(d.reg.Groups[0].Version, 1, of("A", 1), "A")))
+	d.crashes("A")
+	d.passes(time.Second)
+	d.refusesBecause("A is down")
+	require.Nil(t, d.applies(maintenance("A", true)))
+	delete(d.refusing, "A")
+	d.passes(time.Second)
+	p := d.m.Prospect(0, d.now)
+	require.Equal(t, "switchover-wanted", p.Rule)
+	require.Equal(t, "no other replica is in sync: only A holds every acknowledged write", p.Reason)
+}
+
 func TestPrimaryThatIsNoMemberHandsOver(t *testing.T) {
 	d := at(t, born(t, "A", "B").reg)
 	require.Nil(t, d.applies(members(d.reg.Groups[0].Version, "B", "C")))

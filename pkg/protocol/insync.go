@@ -8,9 +8,13 @@ import (
 )
 
 // decide is the primary's judgement of its standbys: who enters the view, who
-// is asked to be added, who is asked to be removed.
+// is asked to be added, who is asked to be removed. After a sleep the first event may
+// come before the first tick.
 func (r *Replica) decide(now time.Time) {
 	g := r.reign
+	if !r.lastTick.IsZero() && now.Sub(r.lastTick) > r.cfg.SleptAfter {
+		g.awake = now
+	}
 	want := []UUID{r.me.UUID}
 	for _, u := range slices.Sorted(maps.Keys(g.peers)) {
 		p := g.peers[u]

@@ -251,9 +251,7 @@ func (m *Monitor) adopt(reg Registry, now time.Time) {
 	for id, rec := range reg.Groups {
 		g := m.group(id)
 		m.takeUpStory(g, rec)
-		if f := g.failover; f != nil && f.Epoch > 0 && rec.Epoch >= f.Epoch && f.Committed.IsZero() {
-			f.Committed = now
-		}
+		g.commitStory(reg, rec, now)
 	}
 	m.reg = reg
 	for name, w := range m.nodes {

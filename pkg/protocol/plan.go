@@ -121,8 +121,8 @@ func (s *situation) abort() {
 	why := s.over()
 	p := s.g.plan
 	s.g.plan, s.again = nil, true
-	if f := s.g.failover; f != nil && !f.Asked.IsZero() && f.Committed.IsZero() {
-		s.g.failover = nil
+	if f := s.g.failover; f != nil && !f.Asked.IsZero() && s.rec.Primary != p.to {
+		s.g.failover = nil // where it is another's, it has another story
 	}
 	if p.cause != causeOperator {
 		s.pause(p.cause)

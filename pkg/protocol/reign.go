@@ -213,11 +213,8 @@ func (r *Replica) advance(now time.Time) {
 }
 
 // reignTick notices what did not happen.
-func (r *Replica) reignTick(now time.Time, slept bool) {
+func (r *Replica) reignTick(now time.Time) {
 	g := r.reign
-	if slept {
-		g.awake = now
-	}
 	low := r.durable
 	for u, p := range g.peers {
 		r.countSlow(p, now)

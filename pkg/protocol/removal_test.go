@@ -197,6 +197,39 @@ func TestSleptProcessCondemnsNobody(t *testing.T) {
 	s.asksFor("A")
 }
 
+// What comes first after a sleep is judged by no older moment than a tick would be.
+func TestSleptProcessCondemnsNobodyBeforeItsFirstTick(t *testing.T) {
+	for name, first := range map[string]func(s *scene){
+		"a connection closes":   func(s *scene) { s.breaks(2) },
+		"a standby has trouble": func(s *scene) { s.r.Trouble(2, 1, "disk_full", s.now); s.then() },
+		"a record comes":        func(s *scene) { s.takes(rec(2, 1, of("A", 1), "A", "B", "C")) },
+		"a spare's word comes":  func(s *scene) { s.acks(3, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := primary(t, "A", "B", "C")
+			s.r.record.Members = []UUID{"A", "B", "C", "D"}
+			s.connects(3, "D")
+			s.passes(100 * ms)
+			s.writes(1)
+			s.r.NextConfirm(s.now)
+			s.done = nil
+			s.now = s.now.Add(time.Minute)
+			first(s)
+			for _, c := range s.asked() {
+				require.Contains(t, c.InSync, UUID("B"), c.Reason)
+			}
+			s.passes(430 * ms)
+			for _, c := range s.asked() {
+				require.Contains(t, c.InSync, UUID("B"), c.Reason)
+			}
+			s.passes(100 * ms)
+			last := s.asked()
+			require.NotEmpty(t, last)
+			require.NotContains(t, last[len(last)-1].InSync, UUID("B"), "it is awaited from the waking on")
+		})
+	}
+}
+
 func TestAppendTimesAreBounded(t *testing.T) {
 	var a appendTimes
 	for seq := Seq(1); seq <= 3*maxAppendTimes; seq++ {

@@ -335,9 +335,8 @@ func (r *Replica) Synced(seq Seq, now time.Time) {
 
 // Tick lets time pass. The shell calls it when [Replica.NextTick] says.
 func (r *Replica) Tick(now time.Time) {
-	slept := !r.lastTick.IsZero() && now.Sub(r.lastTick) > r.cfg.SleptAfter
 	if r.reign != nil {
-		r.reignTick(now, slept)
+		r.reignTick(now)
 	}
 	r.lastTick = now
 }

@@ -19,6 +19,7 @@ type watch struct {
 	suspicion *suspicion
 	down      bool
 	downAt    time.Time
+	doubted   time.Time // of one that is down: when the suspicion began
 	elsewhere peerSight // of a suspect: who else hears it
 	// closedAt is the newest question when the node's connection closed, until it is
 	// heard again; 0: it is open.
@@ -154,6 +155,9 @@ func (m *Monitor) heardRegistered(w *watch, n NodeReport, now time.Time) {
 	}
 	news := m.saysNew(w, n)
 	w.report, w.heard, w.suspicion, w.down, w.spareAsked, w.closedAt = n, now, nil, false, false, 0
+	if w.claim != nil {
+		w.claim.agreed = false // this process is not gone after all, or has only just gone
+	}
 	for _, g := range m.groups {
 		if g.failover != nil && g.failover.From == w.name && g.failover.Epoch == 0 {
 			g.failover = nil // it was judged down, and nobody was promoted
@@ -341,7 +345,7 @@ func (m *Monitor) tickNode(w *watch, now time.Time) {
 		m.retry(w, now)
 	}
 	if sus.failed >= s.Retries {
-		w.down, w.downAt, w.suspicion = true, now, nil
+		w.down, w.downAt, w.doubted, w.suspicion = true, now, sus.since, nil
 		m.noteDown(w, sus, now)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	appnode "understudy.example/appnode/server"
+	monitor "understudy.example/monitor/server"
 	"understudy.example/pkg/daemon"
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/memnet"
@@ -46,6 +47,7 @@ type clusterOptions struct {
 	copies   int // wanted; 0: one on every node
 	monitors int // 0: one
 	settings func(*protocol.Settings)
+	monitor  func(o *monitor.Options)
 	node     func(name string, o *appnode.Options)
 	network  func(name string, n daemon.Network) daemon.Network
 }

@@ -65,6 +65,7 @@ var faults = map[string][]fault{
 	"UnderstudyElectionChurn":          {{metric: "understudy_registry_term", value: 1, change: rises}},
 	"UnderstudyFailoverChurn":          {{metric: "understudy_failovers_total", labels: promql.Labels{"reason": "primary-down", "result": "complete"}, value: 0.1, change: rises}},
 	"UnderstudySwitchoverAborted":      {{metric: "understudy_failovers_total", labels: promql.Labels{"result": "aborted"}, value: 0.1, change: rises}},
+	"UnderstudyHookFailing":            {{metric: "understudy_hook_events_total", labels: promql.Labels{"result": "failed"}, value: 0.1, change: rises}},
 	"UnderstudyFailoverPaused":         {{metric: "understudy_failover_paused", value: 1}},
 	"UnderstudyJournalSyncSlow":        {{metric: "understudy_journal_sync_duration_seconds_bucket", labels: promql.Labels{"le": "+Inf"}, value: 100, change: rises}},
 	"UnderstudyVersionsMixed":          {{metric: "understudy_build_info", labels: promql.Labels{"instance": "app1"}, change: isOther}},

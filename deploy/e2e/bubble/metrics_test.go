@@ -16,6 +16,7 @@ import (
 	appnode "understudy.example/appnode/server"
 	"understudy.example/deploy/internal/promql"
 	"understudy.example/deploy/observability"
+	monitor "understudy.example/monitor/server"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
 )
@@ -148,16 +149,32 @@ func metricsStory(t *testing.T) (p *scraper, good int) {
 	o := clusterOptions{
 		nodes: 3, monitors: 3,
 		settings: func(s *protocol.Settings) { s.Hold = protocol.Duration(time.Second); s.ReplaceAfter = 0 },
+		monitor:  func(o *monitor.Options) { o.Hook.URL = "http://hook:80/" }, // where nobody listens
 		node:     func(_ string, o *appnode.Options) { o.MaxBytes = 64 << 20 },
 	}
 	inBubble(t, o, func(t *testing.T, c *cluster) {
 		p = newScraper(c)
 		defer c.work()()
-		p.watch(2 * time.Minute)
+		p.watch(time.Minute)
+		p.custom()
+		p.watch(time.Minute)
 		good = p.Moments()
 		p.trouble()
 	})
 	return p, good
+}
+
+// custom is what callers do that work does not: a watch, and a write that comes again.
+func (p *scraper) custom() {
+	c := p.c
+	var watching sync.WaitGroup
+	watching.Go(func() { c.http.sendWithin(2*scrapeEvery, http.MethodGet, monitorAddress+wire.PathWatch, "") })
+	for range 2 {
+		a := c.http.send(http.MethodPut, monitorAddress+"/v1/kv/again", "v", "Idempotency-Key", "k")
+		require.Equal(c.t, http.StatusNoContent, a.status, "%s", a.body)
+	}
+	p.watch(scrapeEvery)
+	watching.Wait()
 }
 
 // trouble has one thing after the other fail. The story looks after each whether
@@ -204,7 +221,7 @@ func (p *scraper) trouble() {
 		require.Empty(c.t, a.code(), "%s", a.body)
 		p.watch(scrapeEvery)
 	}
-	p.expect("UnderstudyFailoverChurn")
+	p.expect("UnderstudyFailoverChurn", "UnderstudyHookFailing")
 	p.remove(standby)
 }
 

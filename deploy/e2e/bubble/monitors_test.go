@@ -52,6 +52,9 @@ func (c *cluster) startMonitorOf(name string) {
 		}
 	}
 	o.Network, o.Log = c.network(name), c.story.logger()
+	if c.opts.monitor != nil {
+		c.opts.monitor(&o)
+	}
 	c.monitors[name] = run(func(ctx context.Context) error { return monitor.Run(ctx, o) })
 }
 

@@ -92,7 +92,7 @@ var still = []string{
 	"understudy_journal_sync_duration_seconds_sum", "understudy_resync_duration_seconds_sum", "understudy_snapshot_write_duration_seconds_sum",
 	"understudy_disk_unsynced_seconds", "understudy_clock_skew_seconds", "understudy_has_leader", "understudy_upstream_connected",
 
-	"understudy_proxy_watchers", "understudy_watchers", "understudy_disk_full", "understudy_node_maintenance", "understudy_repeated_requests_total",
+	"understudy_disk_full", "understudy_node_maintenance",
 	"understudy_stream_relayed_bytes_total", "understudy_differing_views", "understudy_spares", "understudy_failover_paused",
 	"understudy_proxy_reads_resent_total", "understudy_member_replacements_total",
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"understudy.example/monitor/internal/registry"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -78,6 +79,8 @@ func (c *Coordinator) change(ctx context.Context, give func(time.Time) (uint64, 
 		}
 		f := e.report
 		return wire.PrimaryChanged{Group: f.Group, Kind: f.Kind, From: f.From, To: f.To, Epoch: f.Epoch, Loss: loss, TimelineMS: f.Timeline()}, nil
+	case <-c.done: // nobody tells its end here any more
+		return wire.PrimaryChanged{}, problem.Errorf(problem.OutcomeUnknown, "this monitor is stopping, and the end of the change was not waited for: the history tells")
 	case <-ctx.Done():
 		c.tell(func(time.Time) { delete(c.orders, order) })
 		return wire.PrimaryChanged{}, problem.Errorf(problem.OutcomeUnknown, "the change goes on, and its end was not waited for: the history tells")
@@ -138,8 +141,14 @@ func (c *Coordinator) apply(ctx context.Context, cmd protocol.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, applyDeadline)
 	defer cancel()
 	_, err := c.opts.Registry.Apply(ctx, cmd)
-	if _, refused := errors.AsType[*protocol.Refusal](err); err == nil || refused {
+	_, refused := errors.AsType[*protocol.Refusal](err)
+	switch {
+	case err == nil || refused:
 		return err
+	case errors.Is(err, registry.ErrOutcomeUnknown):
+		return problem.Errorf(problem.OutcomeUnknown, "%v: look how things are before you ask again", err)
+	case errors.Is(err, registry.ErrNotLeader):
+		return problem.Errorf(problem.NoLeader, "the registry did not take it: %v", err)
 	}
 	return problem.Errorf(problem.Overloaded, "the registry did not take it: %v", err)
 }

@@ -64,9 +64,10 @@ type Options struct {
 	// there is something newer; nil: there never will be.
 	News func() (cluster string, history []protocol.HistoryEvent, changed <-chan struct{})
 	// Leads tells whether this monitor leads: the others tell nobody.
-	Leads func() bool
-	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	Log   zerolog.Logger
+	Leads   func() bool
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	Metrics *Metrics
+	Log     zerolog.Logger
 }
 
 // Hook tells of events. Run it in one goroutine.
@@ -81,7 +82,9 @@ func New(o Options) *Hook {
 }
 
 // Run tells of what happens, in order, until ctx ends or there is no news any more.
-// After a change of the leader an event may be told twice, under the same id.
+// An event belongs to whoever leads when it happens: one that has started again may
+// tell of the last minute once more, under the same ids, and what a leader dies over
+// nobody tells. That there is no spare, the next leader finds out for itself.
 func (h *Hook) Run(ctx context.Context) error {
 	if h.opts.Command == "" && h.opts.URL == "" {
 		return nil
@@ -129,10 +132,10 @@ func (h *Hook) tell(ctx context.Context, e Event) {
 		return
 	}
 	if h.opts.Command != "" {
-		h.try(ctx, e, "command", func(ctx context.Context) error { return h.run(ctx, e, body) })
+		h.try(ctx, e, hookCommand, func(ctx context.Context) error { return h.run(ctx, e, body) })
 	}
 	if h.opts.URL != "" {
-		h.try(ctx, e, "webhook", func(ctx context.Context) error { return h.post(ctx, body) })
+		h.try(ctx, e, hookWebhook, func(ctx context.Context) error { return h.post(ctx, body) })
 	}
 }
 
@@ -146,11 +149,13 @@ func (h *Hook) try(ctx context.Context, e Event, what string, do func(context.Co
 		cancel()
 		switch {
 		case err == nil:
+			h.opts.Metrics.told(what)
 			log.Info().Msg("hook told")
 			return
 		case ctx.Err() != nil:
 			return
 		case n == tries:
+			h.opts.Metrics.givenUp(what)
 			log.Error().Err(err).Int("tries", n).Msg("hook given up")
 			return
 		}
@@ -160,6 +165,7 @@ func (h *Hook) try(ctx context.Context, e Event, what string, do func(context.Co
 			return
 		case <-time.After(pause):
 		}
+		h.opts.Metrics.again(what)
 		pause *= 2
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -64,8 +66,16 @@ func (n *news) now() (string, []protocol.HistoryEvent, <-chan struct{}) {
 
 func yes() bool { return true }
 
-func options(n *news) Options {
-	return Options{News: n.now, Leads: yes, Dial: new(net.Dialer).DialContext, Log: zerolog.Nop()}
+func options(t *testing.T, n *news) Options {
+	t.Helper()
+	return Options{News: n.now, Leads: yes, Dial: new(net.Dialer).DialContext, Metrics: measures(t), Log: zerolog.Nop()}
+}
+
+func measures(t *testing.T) *Metrics {
+	t.Helper()
+	m, err := NewMetrics(prometheus.NewRegistry(), true, true)
+	require.NoError(t, err)
+	return m
 }
 
 // start runs a hook until the test ends.
@@ -89,7 +99,7 @@ func TestTheWebhookIsTold(t *testing.T) {
 	}))
 	defer srv.Close()
 	n := newNews(protocol.KindFailover) // before this monitor began
-	o := options(n)
+	o := options(t, n)
 	o.URL, o.Secret = srv.URL, []byte("secret")
 	start(t, o)
 	n.happens("joined", "app9")
@@ -119,7 +129,7 @@ func TestSignature(t *testing.T) {
 func TestTheCommandIsRun(t *testing.T) {
 	dir := t.TempDir()
 	n := newNews()
-	o := options(n)
+	o := options(t, n)
 	o.Command = `cat > "` + dir + `/new" && echo "$UNDERSTUDY_EVENT of $UNDERSTUDY_NODE" >> "` + dir + `/new" && mv "` + dir + `/new" "` + dir + `/told"`
 	start(t, o)
 	n.happens(protocol.KindNoSpare, "app2")
@@ -158,7 +168,7 @@ func TestOnlyTheLeaderTells(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer srv.Close()
 	n := newNews()
-	o := options(n)
+	o := options(t, n)
 	o.URL = srv.URL
 	o.Leads = func() bool { return false }
 	n.happens(protocol.KindFailover, "app2")
@@ -172,7 +182,12 @@ func TestOnlyTheLeaderTells(t *testing.T) {
 // Three more tries, after 1, 2 and 4 s; then it is given up, and the next is told.
 func TestTriesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Options{Log: zerolog.Nop()})
+		h := New(Options{Metrics: measures(t), Log: zerolog.Nop()})
+		counted := func(ok, failed, retries float64) {
+			require.InDelta(t, ok, testutil.ToFloat64(h.opts.Metrics.events.WithLabelValues("test", resultOK)), 0)
+			require.InDelta(t, failed, testutil.ToFloat64(h.opts.Metrics.events.WithLabelValues("test", resultFailed)), 0)
+			require.InDelta(t, retries, testutil.ToFloat64(h.opts.Metrics.retries.WithLabelValues("test")), 0)
+		}
 		var at []time.Duration
 		began := time.Now()
 		h.try(t.Context(), Event{}, "test", func(ctx context.Context) error {
@@ -181,6 +196,7 @@ func TestTriesAreBounded(t *testing.T) {
 			return ctx.Err()
 		})
 		require.Equal(t, []time.Duration{0, 6 * time.Second, 13 * time.Second, 22 * time.Second}, at)
+		counted(0, 1, 3)
 		n := 0
 		h.try(t.Context(), Event{}, "test", func(context.Context) error {
 			if n++; n < 3 {
@@ -189,7 +205,26 @@ func TestTriesAreBounded(t *testing.T) {
 			return nil
 		})
 		require.Equal(t, 3, n)
+		counted(1, 1, 5)
+		stopped, stop := context.WithCancel(t.Context())
+		h.try(stopped, Event{}, "test", func(context.Context) error {
+			stop()
+			return errors.New("the monitor stops")
+		})
+		counted(1, 1, 5)
 	})
+}
+
+// A hook has its counters from the beginning, and one that there is not has none.
+func TestOnlyHooksThatThereAreAreCounted(t *testing.T) {
+	for hooks, series := range map[[2]bool]int{{}: 0, {true, false}: 3, {false, true}: 3, {true, true}: 6} {
+		reg := prometheus.NewRegistry()
+		_, err := NewMetrics(reg, hooks[0], hooks[1])
+		require.NoError(t, err)
+		n, err := testutil.GatherAndCount(reg)
+		require.NoError(t, err)
+		require.Equal(t, series, n, hooks)
+	}
 }
 
 func TestAWebhookThatRefuses(t *testing.T) {

@@ -88,6 +88,22 @@ func (p *Peers) awaitLeader(ctx context.Context) (address string, ok bool) {
 	}
 }
 
+// awaitOther waits until another monitor is known to lead. One that has just handed the
+// leadership over may hold itself for the leader a moment longer.
+func (p *Peers) awaitOther(ctx context.Context) (address string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, leaderWait)
+	defer cancel()
+	for {
+		address, name := p.Registry.LeaderAddress(), p.Registry.LeaderName()
+		if address != "" && name != "" && name != p.Name && !p.Registry.Leader() {
+			return address, true
+		}
+		if !pause(ctx) {
+			return "", false
+		}
+	}
+}
+
 func pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -107,6 +123,7 @@ func (p *Peers) pass(r *http.Request, address string, body []byte) (*http.Respon
 	}
 	out.Header = r.Header.Clone()
 	out.Header.Del("Connection")
+	out.Header.Del("Origin") // judged here: at the leader's address, this monitor's own would be a foreign one
 	out.Header.Set(wire.HeaderForwarded, r.RemoteAddr+" through "+p.Name)
 	res, err := p.client.Do(out)
 	if err != nil {

@@ -68,12 +68,11 @@ func (p *Peers) Add(ctx context.Context, o wire.MonitorOrder) error {
 
 // admit makes a monitor a voter that is there, and whose name nobody else holds.
 func (p *Peers) admit(ctx context.Context, who wire.MonitorSelf) error {
-	select {
-	case p.changing <- struct{}{}:
-		defer func() { <-p.changing }()
-	case <-ctx.Done():
-		return problem.Errorf(problem.NoLeader, "another change of the monitors is under way")
+	end, err := p.begins(ctx)
+	if err != nil {
+		return err
 	}
+	defer end()
 	now, err := p.ask(ctx, who.Address)
 	mine := p.Registry.State().Cluster
 	switch {
@@ -93,14 +92,44 @@ func (p *Peers) admit(ctx context.Context, who wire.MonitorSelf) error {
 	return noLeader(p.Registry.Admit(ctx, registry.Member{Name: who.Name, ID: who.ID, Address: who.Address}))
 }
 
+// begins waits until no change of the monitors is under way, for one that lasts until
+// end is called.
+func (p *Peers) begins(ctx context.Context) (end func(), err error) {
+	select {
+	case p.changing <- struct{}{}:
+		return func() { <-p.changing }, nil
+	case <-ctx.Done():
+		return nil, problem.Errorf(problem.NoLeader, "another change of the monitors is under way")
+	}
+}
+
 // Remove takes a monitor out. This one, if it is named, hands the leadership over
 // first, and has the next leader do it.
 func (p *Peers) Remove(ctx context.Context, name string) error {
+	if name == p.Name {
+		if err := p.mayRemove(ctx, name); err != nil {
+			return err
+		}
+		return p.removeSelf(ctx)
+	}
+	end, err := p.begins(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := p.mayRemove(ctx, name); err != nil {
+		return err
+	}
+	return noLeader(p.Registry.Dismiss(ctx, name))
+}
+
+// mayRemove says why a monitor must not be taken out now, or returns nil.
+func (p *Peers) mayRemove(ctx context.Context, name string) error {
 	voters := p.Registry.Members()
 	if !slices.ContainsFunc(voters, func(m registry.Member) bool { return m.Name == name }) {
 		return problem.Errorf(problem.NotFound, "no monitor is named %q", name)
 	}
-	rest := slices.DeleteFunc(voters, func(m registry.Member) bool { return m.Name == name })
+	rest := slices.DeleteFunc(voters, func(m registry.Member) bool { return m.Name == name || !m.Voter })
 	p.round(ctx)
 	heard, there := p.answers(), 0
 	for _, m := range rest {
@@ -111,17 +140,19 @@ func (p *Peers) Remove(ctx context.Context, name string) error {
 	if there <= len(rest)/2 {
 		return problem.Errorf(problem.WouldLoseData, "without %s the registry would have %d monitors, of which %d answer: that is no majority, and nothing could be decided any more", name, len(rest), there)
 	}
-	if name != p.Name {
-		return noLeader(p.Registry.Dismiss(ctx, name))
-	}
+	return nil
+}
+
+// removeSelf has another monitor lead, and take this one out.
+func (p *Peers) removeSelf(ctx context.Context) error {
 	if err := p.Registry.HandOver(ctx, ""); err != nil {
 		return noLeader(err)
 	}
-	address, ok := p.awaitLeader(ctx)
+	address, ok := p.awaitOther(ctx)
 	if !ok {
 		return problem.Errorf(problem.NoLeader, "%s has handed the leadership over, and no other monitor leads yet: ask again", p.Name)
 	}
-	return p.call(ctx, http.MethodDelete, address, wire.PathMonitors+"/"+name, nil, new(wire.Monitors))
+	return p.call(ctx, http.MethodDelete, address, wire.PathMonitors+"/"+p.Name, nil, new(wire.Monitors))
 }
 
 // Yield has another monitor lead, if this one does.

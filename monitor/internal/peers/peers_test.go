@@ -59,6 +59,8 @@ func (f *fake) admitted() []registry.Member {
 	return get(f, func() []registry.Member { return f.admits })
 }
 
+func (f *fake) dismissed() []string { return get(f, func() []string { return f.dropped }) }
+
 func (f *fake) Born() bool { return get(f, func() bool { return f.born }) }
 func (f *fake) Members() []registry.Member {
 	return get(f, func() []registry.Member { return slices.Clone(f.members) })
@@ -83,7 +85,10 @@ func (f *fake) Admit(_ context.Context, m registry.Member) error {
 }
 
 func (f *fake) Dismiss(_ context.Context, name string) error {
-	f.set(func(f *fake) { f.dropped = append(f.dropped, name) })
+	f.set(func(f *fake) {
+		f.dropped = append(f.dropped, name)
+		f.members = slices.DeleteFunc(slices.Clone(f.members), func(m registry.Member) bool { return m.Name == name })
+	})
 	return get(f, func() error { return f.err })
 }
 
@@ -129,9 +134,16 @@ func (s *scene) startAs(host, name string, told ...string) *fake {
 		}
 		_ = json.NewEncoder(w).Encode(p.Self())
 	})))
-	mux.Handle("/", p.AtLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(name + " was asked by " + r.RemoteAddr))
+	mux.Handle("DELETE "+wire.PathMonitors+"/{name}", p.AtLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := p.Remove(r.Context(), r.PathValue("name")); err != nil {
+			problem.Write(w, err)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(wire.Monitors{})
 	})))
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(p.AtLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(name + " was asked by " + r.RemoteAddr))
+	}))))
 	ln, err := h.Listen(s.t.Context(), host+":80")
 	require.NoError(s.t, err)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
@@ -217,11 +229,14 @@ func three(s *scene) {
 	time.Sleep(roundEvery + roundEvery/2)
 }
 
-func (s *scene) ask(at, path string) (int, string) {
+func (s *scene) ask(at, path string, header ...string) (int, string) {
 	s.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DialContext: s.net.Host("client").Dial, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+at+":80"+path, strings.NewReader("{}"))
 	require.NoError(s.t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	res, err := client.Do(req)
 	require.NoError(s.t, err)
 	defer res.Body.Close()
@@ -238,12 +253,16 @@ func TestTheLeaderAnswersWhoeverIsAsked(t *testing.T) {
 		_, text = s.ask("m2", "/order")
 		require.Contains(t, text, "m1 was asked by client")
 		require.Contains(t, text, "through m2")
+		_, text = s.ask("m2", "/order", "Origin", "http://m2:80")
+		require.Contains(t, text, "m1 was asked by client", "a page of m2's own")
+		status, _ := s.ask("m2", "/order", "Origin", "http://elsewhere")
+		require.Equal(t, http.StatusForbidden, status)
 
 		for _, reg := range s.regs {
 			reg.set(func(f *fake) { f.leader = registry.Member{} })
 		}
 		began := time.Now()
-		status, text := s.ask("m2", "/order")
+		status, text = s.ask("m2", "/order")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Contains(t, text, "no_leader")
 		require.LessOrEqual(t, time.Since(began), leaderWait+10*time.Millisecond)
@@ -323,13 +342,63 @@ func TestAMajorityStays(t *testing.T) {
 		three(s)
 		ctx := t.Context()
 		require.Equal(t, problem.NotFound, problem.CodeOf(s.peers["m1"].Remove(ctx, "m9")))
-		require.NoError(t, s.peers["m1"].Remove(ctx, "m2"))
-		require.Equal(t, []string{"m2"}, get(s.regs["m1"], func() []string { return s.regs["m1"].dropped }))
 		s.net.CutBoth("m1", "m3")
 		err := s.peers["m1"].Remove(ctx, "m2")
 		require.Equal(t, problem.WouldLoseData, problem.CodeOf(err))
 		require.ErrorContains(t, err, "no majority")
 		require.NoError(t, s.peers["m1"].Remove(ctx, "m3"), "the one that is cut off")
+		require.Equal(t, []string{"m3"}, s.regs["m1"].dismissed())
+	})
+}
+
+// Of four monitors one is down. Each of the others could go, but not two of them.
+func TestTwoThatAreRemovedAtOnceAreRemovedInTurn(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		three(s)
+		down := registry.Member{Name: "m4", ID: "m4-disk", Address: "m4:80", Voter: true}
+		s.regs["m1"].set(func(f *fake) { f.members = append(slices.Clone(f.members), down) })
+		codes := make(chan problem.Code, 2)
+		for _, name := range []string{"m2", "m3"} {
+			go func() { codes <- problem.CodeOf(s.peers["m1"].Remove(t.Context(), name)) }()
+		}
+		require.ElementsMatch(t, []problem.Code{"", problem.WouldLoseData}, []problem.Code{<-codes, <-codes})
+		require.Len(t, s.regs["m1"].dismissed(), 1)
+	})
+}
+
+// One that is still being taken in answers, and has no vote.
+func TestANewcomerIsNoPartOfTheMajority(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		three(s)
+		s.start("m4")
+		newcomer := registry.Member{Name: "m4", ID: "m4-disk", Address: "m4:80"}
+		s.regs["m1"].set(func(f *fake) { f.members = append(slices.Clone(f.members), newcomer) })
+		s.net.CutBoth("m1", "m3")
+		require.Equal(t, problem.WouldLoseData, problem.CodeOf(s.peers["m1"].Remove(t.Context(), "m2")))
+		require.NoError(t, s.peers["m1"].Remove(t.Context(), "m4"))
+	})
+}
+
+// The leader that is to go hands over, and has its successor remove it. For a moment it
+// still holds itself for the leader, and then knows of none.
+func TestALeaderHasItsSuccessorRemoveIt(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		three(s)
+		lead := func(m registry.Member) {
+			for _, reg := range s.regs {
+				reg.set(func(f *fake) { f.leader = m })
+			}
+		}
+		s.regs["m1"].set(func(f *fake) { f.leader = registry.Member{ID: "m1-disk"} })
+		time.AfterFunc(45*time.Millisecond, func() { lead(registry.Member{}) })
+		time.AfterFunc(95*time.Millisecond, func() { lead(s.regs["m2"].Members()[1]) })
+		require.NoError(t, s.peers["m1"].Remove(t.Context(), "m1"))
+		require.Equal(t, []string{"m1"}, s.regs["m2"].dismissed())
+
+		lead(registry.Member{})
+		began := time.Now()
+		require.Equal(t, problem.NoLeader, problem.CodeOf(s.peers["m1"].Remove(t.Context(), "m1")))
+		require.LessOrEqual(t, time.Since(began), leaderWait+askTimeout)
 	})
 }
 
