@@ -33,6 +33,10 @@ func (o *outbox) send(b *bulk, data []byte, final bool) bool {
 		o.mu.Unlock()
 		return false
 	}
+	select {
+	case <-b.taken: // told as the wait before this one ended for another reason
+	default:
+	}
 	b.data, b.final = data, final
 	o.queue(b)
 	o.stir()

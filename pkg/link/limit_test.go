@@ -117,6 +117,24 @@ func TestReaderThatNeverReadsIsGivenUp(t *testing.T) {
 	})
 }
 
+// A part may be taken at the very moment at which the wait for that ends for another
+// reason: the next wait is for the next part.
+func TestAWaitLeavesNothingForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(nil)
+		b := &bulk{part: framePart, last: frameLast, taken: make(chan struct{}, 1)}
+		b.tell()
+		sent := make(chan bool, 1)
+		go func() { sent <- o.send(b, []byte("x"), true) }()
+		synctest.Wait()
+		require.Empty(t, sent, "nobody has asked for it")
+		o.grant(b, 1)
+		batch, _ := o.take(nil)
+		require.Len(t, batch, partHeader+1)
+		require.True(t, <-sent)
+	})
+}
+
 // A large request on a slow line lets small ones pass.
 func TestLargeRequestHoldsUpNobody(t *testing.T) {
 	play(t, echo, func(t *testing.T, s *scene) {

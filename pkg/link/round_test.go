@@ -52,6 +52,7 @@ func TestRequestReachesTheHandlerAsItWas(t *testing.T) {
 		require.EqualValues(t, 5, got.ContentLength)
 		require.Equal(t, address, got.Host)
 		require.NotEmpty(t, got.RemoteAddr)
+		synctest.Wait()
 		require.ErrorIs(t, got.Context().Err(), context.Canceled, "ended with the handler")
 	})
 }
@@ -115,6 +116,9 @@ func TestAnswersInAnyOrder(t *testing.T) {
 				require.Equal(t, strconv.Itoa(i), string(res.Body))
 				answered <- i
 			})
+			if i == 0 {
+				synctest.Wait() // who comes while one is in flight has the other connection made
+			}
 		}
 		synctest.Wait()
 		for i := n - 1; i >= 0; i-- {

@@ -25,8 +25,8 @@ type Options struct {
 	// Monitors are the addresses of the monitors, each host:port. One that
 	// answers suffices.
 	Monitors []string
-	// Hold bounds every request, from the call to its return; 0 is ten seconds.
-	// It is how long a pause of the cluster may last without an error.
+	// Hold bounds every request, from the call to the first MiB of its answer; 0 is
+	// ten seconds. It is how long a pause of the cluster may last without an error.
 	Hold time.Duration
 	// Dial makes the connections; nil dials TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

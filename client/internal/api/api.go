@@ -105,6 +105,9 @@ func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 	for attempt := 0; ; attempt++ {
 		answer, err := c.once(ctx, attempt, req)
 		why, ok := errors.AsType[*tryAgain](err)
+		if !ok && uncertain && unremembered(err) {
+			why, ok = &tryAgain{err, false}, true
+		}
 		if !ok {
 			return answer, err
 		}
@@ -138,6 +141,13 @@ type tryAgain struct {
 }
 
 func (t *tryAgain) Unwrap() error { return t.error }
+
+// unremembered tells whether a refusal says nothing of an attempt before it: it is of
+// the node as it is now, and the group does not remember it as its answer.
+func unremembered(err error) bool {
+	refusal, ok := errors.AsType[*problem.Error](err)
+	return ok && refusal.Code.Meaning().Status >= http.StatusInternalServerError && refusal.Code != problem.OutOfMemory
+}
 
 func (c *Client) givenUp(last *tryAgain, req Request, uncertain bool) error {
 	if uncertain {

@@ -89,12 +89,14 @@ func TestRefusalsForGoodAreNotAskedAgain(t *testing.T) {
 }
 
 func TestARefusalThatStaysIsReportedWithItsCode(t *testing.T) {
-	c := client(t, 50*time.Millisecond, monitor(t, func(w http.ResponseWriter, _ *http.Request) {
-		problem.Write(w, problem.Errorf(problem.NoPrimary, "group 0 waits for app1"))
-	}))
-	_, err := c.Do(t.Context(), aWrite)
-	require.Equal(t, problem.NoPrimary, problem.CodeOf(err))
-	require.EqualError(t, err, "group 0 waits for app1 (asked for 50ms)")
+	inBubble(t, func(t *testing.T, b *bubble) {
+		c := b.client(50*time.Millisecond, b.monitor("m1", func(w http.ResponseWriter, _ *http.Request) {
+			problem.Write(w, problem.Errorf(problem.NoPrimary, "group 0 waits for app1"))
+		}))
+		_, err := c.Do(t.Context(), aWrite)
+		require.Equal(t, problem.NoPrimary, problem.CodeOf(err))
+		require.EqualError(t, err, "group 0 waits for app1 (asked for 50ms)")
+	})
 }
 
 func TestTheNextMonitorIsAsked(t *testing.T) {
@@ -110,71 +112,81 @@ func TestTheNextMonitorIsAsked(t *testing.T) {
 }
 
 func TestAHangingMonitorLeavesTimeForTheNext(t *testing.T) {
-	release := make(chan struct{})
-	hangs := monitor(t, func(http.ResponseWriter, *http.Request) { <-release })
-	defer close(release)
-	live := monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-	_, err := client(t, 200*time.Millisecond, hangs, live).Do(t.Context(), aRead)
-	require.NoError(t, err)
+	inBubble(t, func(t *testing.T, b *bubble) {
+		release := make(chan struct{})
+		hangs := b.monitor("m1", func(http.ResponseWriter, *http.Request) { <-release })
+		defer close(release)
+		live := b.monitor("m2", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+		began := time.Now()
+		_, err := b.client(200*time.Millisecond, hangs, live).Do(t.Context(), aRead)
+		require.NoError(t, err)
+		require.Less(t, time.Since(began), 200*time.Millisecond)
+	})
 }
 
 // The first of several monitors stands still: the next is asked within a second, and
 // a write keeps its key, so that it is applied once should the first go on.
 func TestAFrozenMonitorCostsASecond(t *testing.T) {
-	release := make(chan struct{})
-	keys := make(chan string, 8)
-	hangs := monitor(t, func(_ http.ResponseWriter, r *http.Request) {
-		keys <- r.Header.Get(wire.HeaderKey)
-		<-release
+	inBubble(t, func(t *testing.T, b *bubble) {
+		release := make(chan struct{})
+		keys := make(chan string, 8)
+		hangs := b.monitor("m1", func(_ http.ResponseWriter, r *http.Request) {
+			keys <- r.Header.Get(wire.HeaderKey)
+			<-release
+		})
+		defer close(release)
+		live := b.monitor("m2", func(w http.ResponseWriter, r *http.Request) {
+			keys <- r.Header.Get(wire.HeaderKey)
+			_, _ = io.WriteString(w, "{}")
+		})
+		c := b.client(30*time.Second, hangs, live)
+		began := time.Now()
+		_, err := c.Put(t.Context(), "k", "v")
+		require.NoError(t, err)
+		require.Equal(t, firstTry+firstBackoff, time.Since(began))
+		first := <-keys
+		require.NotEmpty(t, first)
+		require.Equal(t, first, <-keys)
+		_, err = c.Get(t.Context(), "k")
+		require.NoError(t, err)
+		require.Equal(t, 2*(firstTry+firstBackoff), time.Since(began))
 	})
-	defer close(release)
-	live := monitor(t, func(w http.ResponseWriter, r *http.Request) {
-		keys <- r.Header.Get(wire.HeaderKey)
-		_, _ = io.WriteString(w, "{}")
-	})
-	c := client(t, 30*time.Second, hangs, live)
-	began := time.Now()
-	_, err := c.Put(t.Context(), "k", "v")
-	require.NoError(t, err)
-	require.Less(t, time.Since(began), 5*time.Second)
-	first := <-keys
-	require.NotEmpty(t, first)
-	require.Equal(t, first, <-keys)
-	_, err = c.Get(t.Context(), "k")
-	require.NoError(t, err)
-	require.Less(t, time.Since(began), 10*time.Second)
 }
 
 // An answer that comes slowly, but comes, is not cut short because others could be asked.
 func TestASlowAnswerIsReadToItsEnd(t *testing.T) {
-	var asked atomic.Int32
-	slow := monitor(t, func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		for range 10 {
-			_, _ = io.WriteString(w, "piece")
-			_ = http.NewResponseController(w).Flush()
-			time.Sleep(50 * time.Millisecond)
-		}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		var asked atomic.Int32
+		slow := b.monitor("m1", func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			for range 10 {
+				_, _ = io.WriteString(w, "piece")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+		answer, err := b.client(time.Second, slow, slow, slow).Do(t.Context(), aRead)
+		require.NoError(t, err)
+		require.Len(t, answer.Body, 50)
+		require.EqualValues(t, 1, asked.Load())
 	})
-	answer, err := client(t, time.Second, slow, slow, slow).Do(t.Context(), aRead)
-	require.NoError(t, err)
-	require.Len(t, answer.Body, 50)
-	require.EqualValues(t, 1, asked.Load())
 }
 
 // One that stops in the middle is asked of the next.
 func TestAnAnswerThatStopsIsAskedOfTheNext(t *testing.T) {
-	release := make(chan struct{})
-	stops := monitor(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "piece")
-		_ = http.NewResponseController(w).Flush()
-		<-release
+	inBubble(t, func(t *testing.T, b *bubble) {
+		release := make(chan struct{})
+		stops := b.monitor("m1", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "piece")
+			_ = http.NewResponseController(w).Flush()
+			<-release
+		})
+		defer close(release)
+		live := b.monitor("m2", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+		answer, err := b.client(300*time.Millisecond, stops, live).Do(t.Context(), aRead)
+		require.NoError(t, err)
+		require.Equal(t, "{}", string(answer.Body))
 	})
-	defer close(release)
-	live := monitor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-	answer, err := client(t, 300*time.Millisecond, stops, live).Do(t.Context(), aRead)
-	require.NoError(t, err)
-	require.Equal(t, "{}", string(answer.Body))
 }
 
 // A monitor that has just started refuses orders for a moment: they are given again.
@@ -194,15 +206,17 @@ func TestAnOrderWaitsForALeader(t *testing.T) {
 }
 
 func TestNobodyAnswers(t *testing.T) {
-	gone := nobody(t)
-	var notices []string
-	c := New([]string{gone}, noticeAfter+100*time.Millisecond, func(s string) { notices = append(notices, s) })
-	_, err := c.Do(t.Context(), aWrite)
-	require.ErrorIs(t, err, syscall.ECONNREFUSED)
-	require.ErrorContains(t, err, "no monitor answered at "+gone+": ")
-	require.ErrorContains(t, err, "is one running? start one with go run ./deploy/local, or name another with -monitor")
-	require.Len(t, notices, 1)
-	require.Contains(t, notices[0], "connection refused; trying again until 600ms are over")
+	inBubble(t, func(t *testing.T, b *bubble) {
+		var notices []string
+		c := b.client(noticeAfter+100*time.Millisecond, "m1:8080")
+		c.notice = func(s string) { notices = append(notices, s) }
+		_, err := c.Do(t.Context(), aWrite)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.ErrorContains(t, err, "no monitor answered at m1:8080: ")
+		require.ErrorContains(t, err, "is one running? start one with go run ./deploy/local, or name another with -monitor")
+		require.Len(t, notices, 1)
+		require.Contains(t, notices[0], "connection refused; trying again until 600ms are over")
+	})
 }
 
 func TestABrokenWriteIsNeverSentAgain(t *testing.T) {
@@ -244,15 +258,42 @@ func TestABrokenWriteWithAKeyIsSentAgain(t *testing.T) {
 }
 
 func TestAWriteWithAKeyTellsIfItMayHaveBeenApplied(t *testing.T) {
-	c := client(t, 200*time.Millisecond, monitor(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	_, err := c.Put(t.Context(), "k", "v")
-	require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
-	failed, _ := errors.AsType[*problem.Error](err)
-	require.NotEmpty(t, failed.Key)
-	require.ErrorContains(t, err, "its Idempotency-Key was "+failed.Key)
+	inBubble(t, func(t *testing.T, b *bubble) {
+		c := b.client(200*time.Millisecond, b.monitor("m1", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+		_, err := c.Put(t.Context(), "k", "v")
+		require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+		failed, _ := errors.AsType[*problem.Error](err)
+		require.NotEmpty(t, failed.Key)
+		require.ErrorContains(t, err, "its Idempotency-Key was "+failed.Key)
 
-	_, err = client(t, 200*time.Millisecond, nobody(t)).Put(t.Context(), "k", "v")
-	require.ErrorContains(t, err, "no monitor answered", "nothing was sent, and it is said so")
+		_, err = b.client(200*time.Millisecond, "m2:8080").Put(t.Context(), "k", "v")
+		require.ErrorContains(t, err, "no monitor answered", "nothing was sent, and it is said so")
+	})
+}
+
+// What a node says of its disk now is no word on the attempt before.
+func TestARefusalDoesNotHideThatAWriteMayHaveBeenApplied(t *testing.T) {
+	for code, told := range map[problem.Code]problem.Code{
+		problem.DiskFull:           problem.OutcomeUnknown,
+		problem.NoPrimary:          problem.OutcomeUnknown,
+		"made_up":                  problem.OutcomeUnknown,
+		problem.OutOfMemory:        problem.OutOfMemory, // which the group remembers
+		problem.PreconditionFailed: problem.PreconditionFailed,
+	} {
+		inBubble(t, func(t *testing.T, b *bubble) {
+			var asked atomic.Int32
+			c := b.client(200*time.Millisecond, b.monitor("m1", func(w http.ResponseWriter, _ *http.Request) {
+				if asked.Add(1) == 1 {
+					panic(http.ErrAbortHandler)
+				}
+				problem.Write(w, problem.Errorf(code, "not now"))
+			}))
+			_, err := c.Put(t.Context(), "k", "v")
+			require.Equal(t, told, problem.CodeOf(err), code)
+			require.ErrorContains(t, err, "not now")
+			require.Equal(t, told == code, asked.Load() == 2, "it is asked again only where that may help")
+		})
+	}
 }
 
 func TestABrokenReadIsSentAgain(t *testing.T) {
@@ -285,11 +326,13 @@ func TestATransientGatewayErrorIsAskedAgainForReadsAlone(t *testing.T) {
 }
 
 func TestAWriteThatHangsIsOfUnknownOutcome(t *testing.T) {
-	release := make(chan struct{})
-	address := monitor(t, func(http.ResponseWriter, *http.Request) { <-release })
-	defer close(release)
-	_, err := client(t, 50*time.Millisecond, address).Do(t.Context(), aWrite)
-	require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+	inBubble(t, func(t *testing.T, b *bubble) {
+		release := make(chan struct{})
+		address := b.monitor("m1", func(http.ResponseWriter, *http.Request) { <-release })
+		defer close(release)
+		_, err := b.client(50*time.Millisecond, address).Do(t.Context(), aWrite)
+		require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+	})
 }
 
 func TestInterruption(t *testing.T) {

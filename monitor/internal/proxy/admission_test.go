@@ -85,12 +85,18 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 
 // One client must not take all the room from the others.
 func TestOneClientHoldsAQuarterAtMost(t *testing.T) {
+	for _, target := range []string{"/v1/kv/k", "/v1/state?from=primary"} {
+		t.Run(target, func(t *testing.T) { holdsAQuarterAtMost(t, target) })
+	}
+}
+
+func holdsAQuarterAtMost(t *testing.T, target string) {
 	synctest.Test(t, func(t *testing.T) {
 		p := alone(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wait sync.WaitGroup
 		ask := func(client string) *httptest.ResponseRecorder {
-			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/kv/k", nil)
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 			r.RemoteAddr = client
 			w := httptest.NewRecorder()
 			p.ServeHTTP(w, r)

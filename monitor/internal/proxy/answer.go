@@ -5,8 +5,16 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"time"
 
 	"understudy.example/pkg/link"
+)
+
+// A long answer is sent in pieces, and each must be taken in time: a caller may be
+// gone without a word. A node has the same patience with who reads from it.
+const (
+	answerPiece    = 64 << 10 // bytes
+	answerPatience = time.Minute
 )
 
 // pass hands a node's answer to the caller. What of it has been read before is
@@ -16,13 +24,17 @@ func (p *Proxy) pass(w http.ResponseWriter, res *link.Response) error {
 	h := w.Header()
 	maps.Copy(h, res.Header)
 	w.WriteHeader(res.Status)
-	_, err := w.Write(res.Body)
+	var out io.Writer = w
+	if len(res.Body) > answerPiece {
+		out = outlet{w, http.NewResponseController(w)}
+	}
+	_, err := out.Write(res.Body)
 	if res.Rest == nil {
 		return nil // a caller that is gone cannot be told anything
 	}
 	defer res.Rest.Close() //nolint:errcheck // what it says came with the last read
 	if err == nil {
-		_, err = io.Copy(w, res.Rest)
+		_, err = io.Copy(out, res.Rest)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		// The status has been sent: only a broken connection tells the caller
@@ -30,4 +42,22 @@ func (p *Proxy) pass(w http.ResponseWriter, res *link.Response) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// outlet sends a long answer to a caller. At the end of the answer the server lifts
+// the deadline.
+type outlet struct {
+	w  io.Writer
+	to *http.ResponseController
+}
+
+// Write implements [io.Writer].
+func (o outlet) Write(b []byte) (written int, err error) {
+	for written < len(b) && err == nil {
+		_ = o.to.SetWriteDeadline(time.Now().Add(answerPatience)) // an error shows at the write
+		var n int
+		n, err = o.w.Write(b[written:min(len(b), written+answerPiece)])
+		written += n
+	}
+	return written, err
 }

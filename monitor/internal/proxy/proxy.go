@@ -52,8 +52,8 @@ type Directory interface {
 type Options struct {
 	Directory Directory
 	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
-	// Hold bounds a request, from its arrival to the first byte of its answer;
-	// 0 is 10 s.
+	// Hold bounds a request, from when its body is here to the first byte of its
+	// answer; 0 is 10 s.
 	Hold time.Duration
 	// Reads is who answers reads: protocol.ReadsPrimary, also if it is empty, or
 	// protocol.ReadsSpread.

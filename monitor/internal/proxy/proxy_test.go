@@ -280,6 +280,7 @@ func TestAWriteOfUnknownOutcomeNamesItsKey(t *testing.T) {
 	free := make(chan struct{})
 	s := newSetup(t, 100*time.Millisecond, node(t, func(http.ResponseWriter, *http.Request) { <-free }), "")
 	defer close(free)
+	require.Eventually(t, s.proxy.courier.Open, 5*time.Second, time.Millisecond)
 	a := s.do(t, "PUT", "/v1/kv/k", strings.NewReader("v"))
 	a.requireProblem(t, problem.OutcomeUnknown, "ask again with the same request and Idempotency-Key: us1.")
 	require.NotEmpty(t, a.problem.Key)
@@ -342,7 +343,7 @@ func TestFrom(t *testing.T) {
 			seen <- r.Clone(context.Background())
 		}
 	}
-	s := newSetup(t, 100*time.Millisecond, node(t, handler("app1")), node(t, handler("app2")))
+	s := newSetup(t, 0, node(t, handler("app1")), node(t, handler("app2")))
 	for _, c := range []struct{ query, node, uri, level string }{
 		{"?from=standby", "app2", "/v1/state", wire.Stale},
 		{"?from=app2&x=%2f", "app2", "/v1/state?x=%2f", wire.Stale},
@@ -366,6 +367,7 @@ func TestFrom(t *testing.T) {
 	s.mu.Lock()
 	s.standby = ""
 	s.mu.Unlock()
+	s.proxy.SetHold(100 * time.Millisecond)
 	s.do(t, "GET", "/v1/state?from=standby", nil).requireProblem(t, problem.NoPrimary, "no standby")
 }
 
@@ -389,7 +391,7 @@ func TestReplicaIsAskedForTheNewestAnswer(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s := newSetup(t, 100*time.Millisecond, node(t, func(http.ResponseWriter, *http.Request) {}), "127.0.0.1:1")
+	s := newSetup(t, 0, node(t, func(http.ResponseWriter, *http.Request) {}), "127.0.0.1:1")
 	for _, c := range [][2]string{
 		{"GET", "/v1/state"},
 		{"HEAD", "/v1/state"},
@@ -403,6 +405,8 @@ func TestMetrics(t *testing.T) {
 		s.do(t, c[0], c[1], nil)
 	}
 	s.names("app2")
+	require.Eventually(t, func() bool { return !s.proxy.courier.Open() }, 5*time.Second, time.Millisecond)
+	s.proxy.SetHold(100 * time.Millisecond)
 	s.do(t, "PUT", "/v1/kv/k", nil)
 	counts := func() error {
 		return testutil.GatherAndCompare(s.registry, strings.NewReader(`
@@ -422,7 +426,7 @@ understudy_proxy_held_requests 0
 `), "understudy_proxy_requests_total", "understudy_proxy_held_requests")
 	}
 	// The last answer is counted a moment after its caller has it.
-	require.Eventually(t, func() bool { return counts() == nil }, time.Second, time.Millisecond, "%v", counts())
+	require.Eventually(t, func() bool { return counts() == nil }, 5*time.Second, time.Millisecond, "%v", counts())
 }
 
 func FuzzFromOf(f *testing.F) {

@@ -51,6 +51,11 @@ func (p *Proxy) serveReplica(w http.ResponseWriter, r *http.Request, from, rest 
 	case from == "":
 		return 0, problem.Errorf(problem.BadRequest, "from= must be primary, standby or the name of a node")
 	}
+	release, err := p.admit(r, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	req := &link.Request{Method: r.Method, Target: statePath, Header: r.Header}
 	if rest != "" {
 		req.Target += "?" + rest
@@ -77,7 +82,7 @@ func (p *Proxy) ask(ctx context.Context, from string, req *link.Request) (*link.
 		names := slices.Sorted(slices.Values(p.directory.Nodes()))
 		return nil, problem.Errorf(problem.NotFound, "no node is named %q; the nodes are: %s", from, strings.Join(names, ", "))
 	}
-	res, err := p.replicas.node(address).Do(ctx, req)
+	res, err := p.replicas.do(ctx, address, req)
 	if err != nil {
 		return nil, noPrimary("%s did not answer: %v", from, err)
 	}
@@ -100,7 +105,7 @@ func (p *Proxy) askStandby(ctx context.Context, req *link.Request) (*link.Respon
 		name, address, ok := p.directory.Standby(group)
 		why := errors.New("no standby can be reached now")
 		if ok {
-			res, err := p.replicas.node(address).Do(ctx, req)
+			res, err := p.replicas.do(ctx, address, req)
 			if err == nil {
 				return res, nil
 			}
@@ -124,7 +129,10 @@ func noPrimary(format string, args ...any) error {
 
 // replicas keeps connections to the nodes whose copies are asked for by name.
 type replicas struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	ctx      context.Context // ends with close
+	cancel   context.CancelFunc
+	retiring sync.WaitGroup // clients that made room for others
 
 	mu    sync.Mutex              // guards nodes
 	nodes map[string]*link.Client // by address
@@ -135,7 +143,19 @@ type replicas struct {
 const maxReplicas = 32
 
 func newReplicas(dial func(ctx context.Context, network, address string) (net.Conn, error)) *replicas {
-	return &replicas{dial: dial, nodes: map[string]*link.Client{}}
+	r := &replicas{dial: dial, nodes: map[string]*link.Client{}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// do asks a node. That its client had to make room says nothing of the node.
+func (r *replicas) do(ctx context.Context, address string, req *link.Request) (*link.Response, error) {
+	for {
+		res, err := r.node(address).Do(ctx, req)
+		if !errors.Is(err, link.ErrClosed) || ctx.Err() != nil || r.ctx.Err() != nil {
+			return res, err
+		}
+	}
 }
 
 func (r *replicas) node(address string) *link.Client {
@@ -144,7 +164,7 @@ func (r *replicas) node(address string) *link.Client {
 	n := r.nodes[address]
 	if n == nil {
 		if len(r.nodes) >= maxReplicas {
-			r.drop()
+			r.makeRoom()
 		}
 		n = link.NewClient(link.ClientOptions{Dial: r.dial, Address: address})
 		r.nodes[address] = n
@@ -152,16 +172,20 @@ func (r *replicas) node(address string) *link.Client {
 	return n
 }
 
-// drop closes all connections. mu is held.
-func (r *replicas) drop() {
-	for address, n := range r.nodes {
-		n.Close()
-		delete(r.nodes, address)
+// makeRoom lets all clients go. An answer that has begun goes on to its end. mu is
+// held.
+func (r *replicas) makeRoom() {
+	for _, n := range r.nodes {
+		r.retiring.Go(func() { n.Retire(r.ctx) })
 	}
+	clear(r.nodes)
 }
 
+// close ends all connections, and what is under way on them.
 func (r *replicas) close() {
+	r.cancel()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.drop()
+	r.makeRoom()
+	r.mu.Unlock()
+	r.retiring.Wait()
 }
