@@ -127,8 +127,10 @@ func (p *pilot) landed(r result) {
 	now := time.Now()
 	next := &route{target: p.target, node: p.node}
 	p.probes = 0
+	// Before the route is seen: its first answer tells of the reopening.
+	next.reopening.Store(&Reopening{Target: p.target, Closed: p.closed, Opened: now, Held: p.waiting.len()})
 	p.route.Store(next)
-	next.reopening.Store(&Reopening{Target: p.target, Closed: p.closed, Opened: now, Held: p.waiting.release()})
+	p.waiting.release()
 	p.closed = time.Time{}
 }
 

@@ -15,13 +15,11 @@ type waiters struct {
 func (w *waiters) len() int { return w.queue.Len() }
 
 // release lets everybody go, the first first.
-func (w *waiters) release() (n int) {
-	n = w.queue.Len()
+func (w *waiters) release() {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		close(e.Value.(chan struct{}))
 	}
 	w.queue.Init()
-	return n
 }
 
 // pauses is how long a request waits before its n-th attempt on a route that is
