@@ -20,6 +20,7 @@ func Main[O interface{ Validate() error }](args []string, stderr io.Writer, name
 ) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	defer paceHeap()()
 	o, err := options(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return problem.ExitDone
