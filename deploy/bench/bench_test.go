@@ -86,7 +86,7 @@ func running(t *testing.T) string {
 }
 
 func TestLoadOfARunningCluster(t *testing.T) {
-	args := []string{"load", "-monitor", running(t), "-clients", "1,2", "-for", "100ms", "-warm-up", "1ms", "-keys", "5", "-through", "direct,monitor"}
+	args := []string{"load", "-monitor", running(t), "-clients", "1,2", "-for", "500ms", "-warm-up", "1ms", "-keys", "5", "-through", "direct,monitor"}
 	var out, progress strings.Builder
 	require.NoError(t, run(t.Context(), args, &out, &progress))
 	require.Len(t, strings.Split(strings.TrimSpace(out.String()), "\n"), 9)

@@ -91,7 +91,7 @@ func fakes(t *testing.T) *cluster.Cluster {
 func TestAShortSimulation(t *testing.T) {
 	var out, errs strings.Builder
 	require.NoError(t, run(t.Context(), []string{"-simulate", "300ms", "-seed", "7"}, &out, &errs), errs.String())
-	require.Regexp(t, `(?m)^ +0s: \d+ worlds up to seed \d+, \d+ steps`, out.String())
+	require.Regexp(t, `(?m)^ +\d+s: \d+ worlds up to seed \d+, \d+ steps`, out.String())
 	require.Regexp(t, `\nok: simulated from seed 7 for 300ms\n$`, out.String())
 	require.Empty(t, errs.String())
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -114,6 +115,7 @@ func TestHTTPCrashIsSeenByTheClient(t *testing.T) {
 		<-arrived
 		n.Crash("b")
 		require.Error(t, <-failed)
+		synctest.Wait() // the server has given up its listener, and will not close it again
 		_, err := get(t.Context(), c, "http://b:80/")
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	})

@@ -194,7 +194,7 @@ func TestLiesAreFound(t *testing.T) {
 		}),
 	} {
 		s, l := open(t, lie)
-		write(t, s, l, 60)
+		write(t, s, l, 300)
 		require.True(t, slices.ContainsFunc(l.Violations(), func(v string) bool { return strings.Contains(v, want) }), "%s: %v", want, l.Violations())
 	}
 }

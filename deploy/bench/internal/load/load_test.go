@@ -25,8 +25,11 @@ func serve(t *testing.T, h http.HandlerFunc) Target {
 	return Target{Through: "direct", Open: func() call.Caller { return call.NewHTTP(call.At(address), 10*time.Second) }}
 }
 
+// cellTime is long enough for a request to be answered, on a busy machine too.
+const cellTime = 500 * time.Millisecond
+
 func options(target Target) Options {
-	return Options{Targets: []Target{target}, Ops: []string{Write, Read}, Clients: []int{1, 4}, For: 50 * time.Millisecond, WarmUp: 10 * time.Millisecond, Value: 10, Keys: 20}
+	return Options{Targets: []Target{target}, Ops: []string{Write, Read}, Clients: []int{1, 4}, For: cellTime, WarmUp: 10 * time.Millisecond, Value: 10, Keys: 20}
 }
 
 func TestEveryCellIsMeasured(t *testing.T) {
@@ -75,7 +78,7 @@ func TestErrorsAreCountedAndConnectionsMadeAnew(t *testing.T) {
 	})
 	var cells []Cell
 	opts := options(target)
-	opts.For = 200 * time.Millisecond // long enough for every tenth request, on a busy machine too
+	opts.For = 2 * cellTime // long enough for every tenth request, on a busy machine too
 	require.NoError(t, Run(t.Context(), opts, func(c Cell) { cells = append(cells, c) }))
 	for _, c := range cells {
 		require.Positive(t, c.Errors)
@@ -130,7 +133,7 @@ func TestWritesCarryTheirIDs(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	o := options(target)
-	o.Ops, o.Clients, o.For = []string{HopWrite, KeyWrite}, []int{4}, 200*time.Millisecond
+	o.Ops, o.Clients, o.For = []string{HopWrite, KeyWrite}, []int{4}, 2*cellTime
 	require.NoError(t, Run(t.Context(), o, func(c Cell) { require.Zero(t, c.Errors) }))
 	require.EqualValues(t, o.Keys+1, plain.Load(), "the preparation")
 	require.Positive(t, hop.Load())
