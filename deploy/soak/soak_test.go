@@ -16,12 +16,7 @@ import (
 	"understudy.example/pkg/mutant"
 )
 
-func TestMain(m *testing.M) {
-	if code, played := clustertest.Play(os.Args[1:]); played {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{

@@ -18,12 +18,7 @@ import (
 	"understudy.example/deploy/internal/cluster/clustertest"
 )
 
-func TestMain(m *testing.M) {
-	if code, played := clustertest.Play(os.Args[1:]); played {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
 
 func options(t *testing.T) Options {
 	t.Helper()

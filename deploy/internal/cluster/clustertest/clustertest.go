@@ -19,15 +19,15 @@ import (
 	"understudy.example/pkg/wire"
 )
 
-// Play is for TestMain: with a daemon's flags among args it plays that daemon
-// until it is ended, or returns its exit code; with others it returns false at
-// once. Two flags of its own make a process end at once with that text (-die),
-// or ignore SIGTERM (-deaf).
-func Play(args []string) (code int, played bool) {
-	if !slices.Contains(args, "-data") {
-		return 0, false
+// Main is for TestMain, and returns the exit code: with a daemon's flags on the
+// command line it plays that daemon until it is ended, else it runs the tests. Two
+// flags of its own make a daemon end at once with that text (-die), or ignore SIGTERM
+// (-deaf).
+func Main(tests interface{ Run() int }) int {
+	if args := os.Args[1:]; slices.Contains(args, "-data") {
+		return play(args)
 	}
-	return play(args), true
+	return tests.Run()
 }
 
 func play(args []string) int {
