@@ -2,9 +2,11 @@ package server
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/link"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/wire"
@@ -24,7 +26,7 @@ func (n *node) routeInternal(m *mux) {
 
 func (n *node) serveAssign(w http.ResponseWriter, r *http.Request) {
 	var a wire.Assignment
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAssignment)).Decode(&a); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, io.NopCloser(caller.Body(w, r, maxAssignment)), maxAssignment)).Decode(&a); err != nil {
 		problem.Write(w, problem.Errorf(problem.BadRequest, "the assignment is not valid: %v", err))
 		return
 	}

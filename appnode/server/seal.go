@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -19,7 +21,7 @@ const sealTimeout = 2 * time.Second
 // serveSeal has this primary let a standby take over.
 func (n *node) serveSeal(w http.ResponseWriter, r *http.Request) {
 	var o wire.SealOrder
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAssignment)).Decode(&o)
+	err := json.NewDecoder(http.MaxBytesReader(w, io.NopCloser(caller.Body(w, r, maxAssignment)), maxAssignment)).Decode(&o)
 	if err != nil {
 		err = problem.Errorf(problem.BadRequest, "the order to seal is not valid: %v", err)
 	} else {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"understudy.example/pkg/caller"
 )
 
 const (
@@ -46,6 +48,7 @@ func Serve(ctx context.Context, ln net.Listener, opts HTTPOptions) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          stdlog.New(errorLog{opts.Log}, "", 0),
 		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       caller.BodyPatience, // a handler may give more by caller.Body
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 	}

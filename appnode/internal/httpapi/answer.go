@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/requestid"
@@ -116,7 +117,7 @@ func (a *api) sendText(w http.ResponseWriter, status int, text []byte) {
 	h["Cache-Control"] = noCache
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // the client may be gone: there is nobody left to tell
+	_, _ = caller.Answer(w, len(text)).Write(text) // the client may be gone: there is nobody left to tell
 }
 
 func (a *api) notFound(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -56,7 +57,7 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		delete(w.Header(), "Content-Length")
 		w.WriteHeader(http.StatusNotModified)
 	default:
-		_, _ = io.WriteString(w, e.Value) // the client may be gone: there is nobody left to tell
+		_, _ = io.WriteString(caller.Answer(w, len(e.Value)), e.Value) // the client may be gone: there is nobody left to tell
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 )
@@ -63,7 +64,7 @@ func (a *api) sendMap(w http.ResponseWriter, view *store.View) {
 	h := w.Header()
 	h["Content-Type"] = jsonText
 	h["Cache-Control"] = noCache
-	if err := view.WriteJSON(w); err != nil {
+	if err := view.WriteJSON(caller.Answer(w, -1)); err != nil {
 		a.Log.Debug().Err(err).Msg("client went away")
 	}
 }

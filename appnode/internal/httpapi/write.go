@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"understudy.example/appnode/internal/store"
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 )
 
@@ -34,10 +35,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	var err error
 	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
 		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, body)
+		_, err = io.ReadFull(caller.Body(w, r, limit), body)
 	} else {
 		var buf bytes.Buffer
-		_, err = buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+		_, err = buf.ReadFrom(http.MaxBytesReader(w, io.NopCloser(caller.Body(w, r, limit)), limit))
 		body = buf.Bytes()
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 )
@@ -22,7 +23,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(data, '\n')) // the peer may be gone: there is nobody left to tell
+	_, _ = caller.Answer(w, len(data)).Write(append(data, '\n')) // the peer may be gone: there is nobody left to tell
 }
 
 // fail answers with err. One without a code is nobody's mistake but ours, so it

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 	"understudy.example/pkg/wire"
@@ -86,7 +87,7 @@ func (a *API) propose(w http.ResponseWriter, r *http.Request) {
 }
 
 func readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+	data, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(caller.Body(w, r, maxMessage)), maxMessage))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, problem.Errorf(problem.TooLarge, "the message is over %d bytes", maxMessage)
 	}

@@ -5,16 +5,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"time"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/link"
-)
-
-// A long answer is sent in pieces, and each must be taken in time: a caller may be
-// gone without a word. A node has the same patience with who reads from it.
-const (
-	answerPiece    = 64 << 10 // bytes
-	answerPatience = time.Minute
 )
 
 // pass hands a node's answer to the caller. What of it has been read before is
@@ -24,10 +17,11 @@ func (p *Proxy) pass(w http.ResponseWriter, res *link.Response) error {
 	h := w.Header()
 	maps.Copy(h, res.Header)
 	w.WriteHeader(res.Status)
-	var out io.Writer = w
-	if len(res.Body) > answerPiece {
-		out = outlet{w, http.NewResponseController(w)}
+	size := len(res.Body)
+	if res.Rest != nil {
+		size = -1
 	}
+	out := caller.Answer(w, size)
 	_, err := out.Write(res.Body)
 	if res.Rest == nil {
 		return nil // a caller that is gone cannot be told anything
@@ -42,22 +36,4 @@ func (p *Proxy) pass(w http.ResponseWriter, res *link.Response) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
-}
-
-// outlet sends a long answer to a caller. At the end of the answer the server lifts
-// the deadline.
-type outlet struct {
-	w  io.Writer
-	to *http.ResponseController
-}
-
-// Write implements [io.Writer].
-func (o outlet) Write(b []byte) (written int, err error) {
-	for written < len(b) && err == nil {
-		_ = o.to.SetWriteDeadline(time.Now().Add(answerPatience)) // an error shows at the write
-		var n int
-		n, err = o.w.Write(b[written:min(len(b), written+answerPiece)])
-		written += n
-	}
-	return written, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/link"
 	"understudy.example/pkg/memnet"
 	"understudy.example/pkg/problem"
@@ -26,7 +27,7 @@ func inServer(t *testing.T, h func(t *testing.T) http.Handler, test func(t *test
 		n := memnet.New(1)
 		ln, err := n.Host("m").Listen(t.Context(), "m:80")
 		require.NoError(t, err)
-		srv := &http.Server{Handler: h(t), ReadHeaderTimeout: time.Second}
+		srv := &http.Server{Handler: h(t), ReadHeaderTimeout: time.Second, ReadTimeout: caller.BodyPatience, IdleTimeout: time.Hour}
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = srv.Serve(ln) })
 		conn, err := n.Host("caller").Dial(t.Context(), "tcp", "m:80")
@@ -50,8 +51,8 @@ func TestABodyThatDoesNotComeIsGivenUp(t *testing.T) {
 		drip  time.Duration // between two bytes
 		after time.Duration
 	}{
-		"silent":   {time.Hour, bodyPatience},
-		"dripping": {bodyPatience - time.Second, bodyPatience + size/bodyRate*time.Second},
+		"silent":   {time.Hour, caller.BodyPatience},
+		"dripping": {caller.BodyPatience - time.Second, caller.BodyPatience + size/caller.BodyRate*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p *Proxy
@@ -102,7 +103,7 @@ func TestABodyThatComesSlowlyIsTaken(t *testing.T) {
 				return
 			}
 			select {
-			case <-time.After(2 * bodyPatience):
+			case <-time.After(2 * caller.BodyPatience):
 				_, _ = w.Write(body)
 			case <-r.Context().Done():
 			}
@@ -111,7 +112,7 @@ func TestABodyThatComesSlowlyIsTaken(t *testing.T) {
 		for range 2 {
 			_, err := io.WriteString(conn, "PUT /v1/kv/k HTTP/1.1\r\nHost: m\r\nContent-Length: 2\r\n\r\na")
 			require.NoError(t, err)
-			time.Sleep(bodyPatience - time.Second)
+			time.Sleep(caller.BodyPatience - time.Second)
 			_, err = io.WriteString(conn, "b")
 			require.NoError(t, err)
 			res, err := http.ReadResponse(in, nil)
@@ -119,7 +120,7 @@ func TestABodyThatComesSlowlyIsTaken(t *testing.T) {
 			body, err := io.ReadAll(res.Body)
 			require.NoError(t, err)
 			require.Equal(t, "ab", string(body))
-			time.Sleep(2 * bodyPatience)
+			time.Sleep(2 * caller.BodyPatience)
 		}
 	})
 }
@@ -148,10 +149,10 @@ func TestAnAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
 		inServer(t, passes(size, ended), func(t *testing.T, conn net.Conn, _ *bufio.Reader) {
 			_, err := io.WriteString(conn, "GET /v1/state HTTP/1.1\r\nHost: m\r\n\r\n")
 			require.NoError(t, err)
-			time.Sleep(answerPatience + time.Second)
+			time.Sleep(caller.AnswerPatience + time.Second)
 			select {
 			case took := <-ended:
-				require.Equal(t, answerPatience, took)
+				require.Equal(t, caller.AnswerPatience, took)
 			default:
 				require.Fail(t, "it waits")
 			}
@@ -171,15 +172,15 @@ func TestAnAnswerThatIsTakenSlowlyIsWhole(t *testing.T) {
 			require.NoError(t, err)
 			got := 0
 			for err == nil {
-				time.Sleep(answerPatience - time.Second)
+				time.Sleep(caller.AnswerPatience - time.Second)
 				var n int
-				n, err = io.ReadFull(res.Body, make([]byte, 2*answerPiece))
+				n, err = io.ReadFull(res.Body, make([]byte, 2*caller.AnswerPiece))
 				got += n
 			}
 			require.ErrorIs(t, err, io.EOF)
 			require.Equal(t, size, got)
 			<-ended
-			time.Sleep(2 * answerPatience)
+			time.Sleep(2 * caller.AnswerPatience)
 		}
 	})
 }
