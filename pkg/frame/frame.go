@@ -70,6 +70,16 @@ func Read(r *bufio.Reader, buf []byte) (Header, []byte, error) {
 	return ReadUpTo(r, buf, MaxPayload)
 }
 
+// Buffered tells whether r holds a whole frame, which is read without waiting for the
+// connection.
+func Buffered(r *bufio.Reader) bool {
+	if r.Buffered() < HeaderSize {
+		return false
+	}
+	head, _ := r.Peek(HeaderSize) // cannot fail: it is buffered
+	return uint64(r.Buffered()-HeaderSize) >= uint64(binary.LittleEndian.Uint32(head))
+}
+
 // ReadUpTo is [Read] for a protocol whose payloads have at most limit bytes. A
 // longer one is refused with ErrTooLong before it is read.
 func ReadUpTo(r *bufio.Reader, buf []byte, limit int) (Header, []byte, error) {

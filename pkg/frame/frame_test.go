@@ -42,6 +42,19 @@ func TestFramesComeBackAsWritten(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 }
 
+func TestOnlyAWholeFrameIsBuffered(t *testing.T) {
+	first, second := Append(nil, 1, 7, nil), Append(nil, 3, 7, []byte("records"))
+	for n := range len(second) + 1 {
+		r := bufio.NewReader(io.MultiReader(bytes.NewReader(append(bytes.Clone(first), second[:n]...)), strings.NewReader(string(second[n:]))))
+		require.False(t, Buffered(r), "nothing has been read")
+		_, _, err := Read(r, nil)
+		require.NoError(t, err)
+		require.Equal(t, n == len(second), Buffered(r), "%d bytes of it are here", n)
+		_, _, err = Read(r, nil)
+		require.NoError(t, err)
+	}
+}
+
 func TestFrameCutAnywhereIsAnError(t *testing.T) {
 	whole := Append(nil, 3, 7, []byte("records"))
 	for cut := 1; cut < len(whole); cut++ {

@@ -98,8 +98,12 @@ func (r *Reader) Next() (Event, error) {
 	}
 }
 
-// Buffered tells whether bytes of a further block are here already.
-func (r *Reader) Buffered() bool { return r.in.Buffered() > 0 }
+// Buffered tells whether a whole further block is here already.
+func (r *Reader) Buffered() bool {
+	here, _ := r.in.Peek(r.in.Buffered()) // cannot fail: it is buffered
+	here = bytes.TrimLeft(here, "\r\n")   // an empty line before a block means nothing
+	return bytes.Contains(here, []byte("\n\n")) || bytes.Contains(here, []byte("\n\r\n"))
+}
 
 // line appends the next line to raw, its break included.
 func (r *Reader) line() error {

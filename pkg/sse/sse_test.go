@@ -38,6 +38,26 @@ func TestWrittenEventsAreReadBack(t *testing.T) {
 	}
 }
 
+func TestOnlyAWholeBlockIsBuffered(t *testing.T) {
+	for rest, want := range map[string]bool{
+		"":                          false,
+		"\n\r\n":                    false,
+		"event: b\n":                false,
+		"\nevent: b\r\n":            false,
+		"data: x\n\n":               true,
+		"data: x\r\n\r\n":           true,
+		"\n\ndata: x\n\n":           true,
+		": comment\n\nevent: b\n":   true,
+		"id: 1\ndata: x\ndata: y\n": false,
+	} {
+		r := NewReader(strings.NewReader("data: first\n\n"+rest), 100)
+		require.False(t, r.Buffered(), "nothing has been read")
+		_, err := r.Next()
+		require.NoError(t, err)
+		require.Equal(t, want, r.Buffered(), "%q", rest)
+	}
+}
+
 func TestWhatOthersWriteIsRead(t *testing.T) {
 	cases := map[string]Event{
 		"data:x\r\n\r\n":             {Data: []byte("x")},

@@ -16,8 +16,9 @@ import (
 const cutName = "cut"
 
 // Cut removes every record above after, durably, once they have been set aside
-// in a file of back-to-back records. It refuses to cut below a snapshot. After
-// any other error the journal may be of no use any more; see Err.
+// in a file of back-to-back records. It refuses to cut below a snapshot, and changes
+// nothing where the disk has no room for it, with an error for which disk.IsFull is
+// true. After any other error the journal may be of no use any more; see Err.
 func (j *Journal) Cut(after protocol.Seq) (Aside, error) {
 	j.turn <- struct{}{}
 	defer func() { <-j.turn }()
@@ -38,34 +39,42 @@ func (j *Journal) Cut(after protocol.Seq) (Aside, error) {
 	if err != nil {
 		return Aside{}, fmt.Errorf("set records from %d aside: %w", after+1, err)
 	}
-	if err := j.cutAt(after); err != nil {
+	noted, err := j.cutAt(after)
+	if !noted && disk.IsFull(err) {
+		// It is tried again, and sets the same records aside then.
+		return Aside{}, errors.Join(err, j.o.FS.Remove("journal aside", aside.File))
+	}
+	if err != nil {
 		return aside, j.fail(fmt.Errorf("cut after record %d: %w", after, err))
 	}
 	return aside, nil
 }
 
-// cutAt cuts what the journal knows of its files and then the files, so that no
-// reader is sent to where they are being wiped.
-func (j *Journal) cutAt(after protocol.Seq) error {
+// cutAt notes the cut, and then cuts what the journal knows of its files and the
+// files, in this order, so that no reader is sent to where they are being wiped.
+func (j *Journal) cutAt(after protocol.Seq) (noted bool, err error) {
 	i := slices.IndexFunc(j.segments, func(s *segment) bool { return s.first > 0 && after < s.last })
 	s := j.segments[i]
 	b, err := s.find(after + 1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	c := cutIntent{generation: j.generation, index: s.header.index, offset: b.at}
 	if b.mark.count > 0 {
 		c.keep(b.mark, s.seed, b.at)
 	}
-	if err := j.dropNext(); err != nil {
-		return err
+	if err := j.dropNext(); err != nil { // which makes room for the note, too
+		return false, err
+	}
+	if err := j.o.note(c); err != nil {
+		return false, err
 	}
 	gone := j.forget(after, i, c.offset)
-	if err := errors.Join(j.o.cut(c), closeAll(gone)); err != nil {
-		return err
+	if err := errors.Join(j.o.carryOut(c), closeAll(gone)); err != nil {
+		return true, err
 	}
 	j.prepare(j.o.SegmentBytes)
-	return nil
+	return true, nil
 }
 
 // forget makes segment i the last, and after, which ends at byte end of it, the
@@ -129,13 +138,24 @@ func (c *cutIntent) keep(m mark, seed uint32, at int64) {
 	c.offset = at + MarkSize + int64(m.length)
 }
 
-// cut notes what is to be done and does it. From the note on it will be done,
-// at the next opening if not now.
+// cut notes what is to be done and does it.
 func (o *Options) cut(c cutIntent) error {
-	if err := disk.WriteFile(o.FS, "journal cut", filepath.Join(o.Dir, cutName), c.encode()); err != nil {
+	if err := o.note(c); err != nil {
 		return err
 	}
 	return o.carryOut(c)
+}
+
+// note notes what is to be done. From then on it will be done, at the next opening if
+// not now. An error for which disk.IsFull is true says that there is no note.
+func (o *Options) note(c cutIntent) error {
+	err := disk.WriteFile(o.FS, "journal cut", filepath.Join(o.Dir, cutName), c.encode())
+	if disk.IsFull(err) {
+		if there := o.removeAll("journal cut", []string{cutName}); there != nil {
+			return fmt.Errorf("take back the note of a cut: %w", there)
+		}
+	}
+	return err
 }
 
 // finishCut finishes a cut that the process before had begun.

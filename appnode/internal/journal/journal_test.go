@@ -342,3 +342,55 @@ func TestOpenReportsWhatItCannotRead(t *testing.T) {
 		fs.Heal(op)
 	}
 }
+
+// Without room for what is set aside, or for the note, nothing is cut and nothing is
+// left behind, neither now nor by a process that comes after; with room it is.
+func TestAFullDiskCutsNothing(t *testing.T) {
+	full := func(t *testing.T, fs *disk.Mem, faulty disk.FS, crash bool, refill func()) {
+		j, _ := reopen(t, faulty)
+		write(t, j, 1, 4, 6, 1)
+		write(t, j, 2, 1, 9, 9)
+		all, boundaries := epochs(t, j, 1000), j.Boundaries()
+		refill()
+		_, err := j.Cut(7)
+		require.True(t, disk.IsFull(err), "%v", err)
+		require.NoError(t, j.Err())
+		require.Equal(t, all, epochs(t, j, 1000))
+		require.Equal(t, boundaries, j.Boundaries())
+		if left, err := fs.ReadDir("test", filepath.Join(testDir, asideDir)); err == nil {
+			require.Empty(t, left)
+		}
+		fs.SetRoom(0)
+		if crash {
+			j, _ = reopen(t, fs.Kill())
+			require.Equal(t, all, epochs(t, j, 1000))
+			return
+		}
+		aside, err := j.Cut(7)
+		require.NoError(t, err)
+		require.Equal(t, 23, aside.Records)
+		time.Sleep(fullPause)
+		write(t, j, 3, 2)
+		require.Len(t, epochs(t, j, 1000), 9)
+		j, _ = reopen(t, fs.Kill())
+		require.Len(t, epochs(t, j, 1000), 9)
+	}
+	for _, crash := range []bool{false, true} {
+		for nth := 1; nth <= 4; nth++ {
+			synctest.Test(t, func(t *testing.T) {
+				fs := disk.NewMem()
+				faulty := disk.NewFaulty(fs)
+				full(t, fs, faulty, crash, func() { faulty.Fail("journal cut", nth, syscall.ENOSPC) })
+			})
+		}
+		for _, room := range []int64{0, 100, 500} {
+			synctest.Test(t, func(t *testing.T) {
+				fs := disk.NewMem()
+				full(t, fs, fs, crash, func() {
+					synctest.Wait() // the next segment is prepared
+					fs.SetRoom(fs.Used() + room)
+				})
+			})
+		}
+	}
+}

@@ -221,6 +221,36 @@ func TestTailIsSetAside(t *testing.T) {
 	}
 }
 
+// A disk without room to set the tail aside says that it is full, is tried once a second,
+// and does not have the primary dialled without end.
+func TestNoRoomForTheTail(t *testing.T) {
+	inPair(t, func(t *testing.T, r *rig, a, b *member) {
+		a.write("both", "v")
+		r.desk.mute("a", true)
+		r.net.CutBoth("a", "b")
+		lost := a.begin(r.put("tail", "v"))
+		r.desk.promote("b", "a")
+		r.desk.waitInSync("b")
+		a.disk.FailAlways("journal aside", syscall.ENOSPC)
+		r.net.HealAll()
+		r.desk.mute("a", false)
+		require.Error(t, (<-lost).err)
+		time.Sleep(2 * time.Second)
+		for range 10 {
+			dialled := a.dialled.Load()
+			time.Sleep(roomCheck + 100*time.Millisecond)
+			require.LessOrEqual(t, a.dialled.Load()-dialled, int64(2))
+			a.replica.CheckRoom()
+			require.True(t, a.replica.Full(), "there is room for records only")
+		}
+		a.disk.Heal("journal aside")
+		r.desk.waitInSync("a", "b")
+		r.sameState(a, b)
+		a.replica.CheckRoom()
+		require.False(t, a.replica.Full())
+	})
+}
+
 // What a new primary holds beyond the commit seq that it knows is committed
 // with its reign, and not seen before.
 func TestUncommittedTailIsPromoted(t *testing.T) {

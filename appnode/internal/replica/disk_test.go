@@ -78,6 +78,38 @@ func TestFullDiskOfAPrimary(t *testing.T) {
 	})
 }
 
+// A disk that takes long over the room for the next batch keeps nobody waiting beyond
+// the hold, nor beyond the end of the reign.
+func TestADiskThatMakesNoRoomInTime(t *testing.T) {
+	inPair(t, func(t *testing.T, r *rig, a, b *member) {
+		release := a.disk.Stall("journal prepare")
+		var waits <-chan outcome
+		for i := 0; waits == nil; i++ {
+			require.Less(t, i, 20, "the disk is never asked for room")
+			began := a.begin(r.put(string(rune('a'+i)), string(make([]byte, testSegment/2))))
+			select {
+			case out := <-began:
+				require.NoError(t, out.err)
+			case <-time.After(time.Second):
+				waits = began
+			}
+		}
+		time.Sleep(time.Second)
+		later := a.begin(r.put("later", "v"))
+		out := <-waits
+		require.Equal(t, problem.Overloaded, out.code())
+		require.InDelta(t, (10 * time.Second).Seconds(), out.took.Seconds(), 0.2)
+		r.desk.promote("b", "a")
+		out = <-later
+		require.Equal(t, problem.NotPrimary, out.code())
+		require.Less(t, out.took, 9*time.Second)
+		release()
+		r.desk.waitInSync("a", "b")
+		r.sameState(a, b)
+		require.Empty(t, b.has("later"), "it was never begun")
+	})
+}
+
 // A standby without room says so, is removed at once, and does not come back
 // before it has some.
 func TestFullDiskOfAStandby(t *testing.T) {

@@ -58,6 +58,7 @@ func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 	refill := refillPause
 	r.mu.Unlock()
 	defer m.drop()
+	defer r.uncut.Store(false)
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		lasted, err := r.followOnce(ctx, primary, m)
 		if errors.Is(err, errMoved) {
@@ -80,6 +81,10 @@ func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 			refill = min(2*refill, refillPatience)
 		}
 		pause(ctx, redialPauses[min(attempt, len(redialPauses)-1)]*redialUnit)
+		if r.uncut.Load() {
+			pause(ctx, roomCheck) // the next try shows whether there is room
+			continue
+		}
 		for r.full.Load() && ctx.Err() == nil && r.reserve(maxBatch) != nil {
 			// Without room a stream would bring only what cannot be kept.
 			pause(ctx, roomCheck)
@@ -191,10 +196,13 @@ func (r *Replica) cut(part protocol.Seq) error {
 	last := r.core.Last()
 	r.mu.Unlock()
 	if part >= last.Seq {
+		r.uncut.Store(false)
 		return nil
 	}
 	aside, err := r.opts.Journal.Cut(part)
-	if disk.IsFull(err) && r.opts.Journal.Err() == nil {
+	full := disk.IsFull(err) && r.opts.Journal.Err() == nil
+	r.uncut.Store(full)
+	if full {
 		r.fillUp(err)
 		return err
 	}

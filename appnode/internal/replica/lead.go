@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"understudy.example/appnode/internal/journal"
@@ -199,45 +200,70 @@ func (r *Replica) write(ctx context.Context, l *lead) {
 		case <-l.wake:
 		}
 		for {
-			writes := r.take(l)
-			if len(writes) == 0 {
+			room := r.due(l)
+			if room == 0 {
 				break
 			}
-			if !r.writeBatch(l, writes) {
+			if !r.writeBatch(l, room) {
 				return
 			}
 		}
 	}
 }
 
-// take removes the next requests from the queue, at most maxBatch bytes.
-func (r *Replica) take(l *lead) []*write {
+// due returns how many bytes of the journal the next batch takes; 0: there is none
+// to be written now. Its requests stay in the queue while room is made for it. A disk
+// may take long over that, and whoever waits in the queue is told when the hold, or
+// the reign, is over.
+func (r *Replica) due(l *lead) (room int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lead != l {
-		return nil // deposed: what is queued has been told
+		return 0 // deposed: what is queued has been told
 	}
 	if r.trySeal(l) {
-		return nil // reopen wakes the writer
+		return 0 // reopen wakes the writer
 	}
 	if len(l.batches) >= maxBatches || l.unsettled >= maxUnsettled {
-		return nil // what waits for the standbys is enough; settle wakes the writer
+		return 0 // what waits for the standbys is enough; settle wakes the writer
 	}
 	if !r.enoughCopies() {
 		err := r.tooFewCopies()
 		refuse(l.queue, err)
 		l.queue, l.queueBytes = nil, 0
-		return nil
+		return 0
 	}
-	n, bytes := 0, 0
-	for n < len(l.queue) && (n == 0 || bytes+l.queue[n].req.Size() <= maxBatch) {
-		bytes += l.queue[n].req.Size()
-		n++
+	_, room = l.next(math.MaxInt)
+	return room
+}
+
+// next returns how many requests at the front of the queue make a batch, at most
+// maxBatch bytes, that takes no more than room of the journal, and what it takes.
+func (l *lead) next(room int) (n, size int) {
+	bytes := 0
+	for _, w := range l.queue {
+		whole := max(size, journal.MarkSize) + w.req.Size() + record.HeaderSize
+		if bytes += w.req.Size(); n > 0 && bytes > maxBatch || whole > room {
+			break
+		}
+		n, size = n+1, whole
 	}
+	return n, size
+}
+
+// take removes from the queue the next requests, as many as there is room for.
+func (r *Replica) take(l *lead, room int) []*write {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead != l {
+		return nil // deposed meanwhile
+	}
+	n, _ := l.next(room)
 	taken := l.queue[:n:n]
-	l.queue = l.queue[n:]
-	l.queueBytes -= bytes
-	if len(l.queue) == 0 {
+	for _, w := range taken {
+		l.queueBytes -= w.req.Size()
+	}
+	if l.queue = l.queue[n:]; len(l.queue) == 0 {
 		l.queue = nil
 	}
 	return taken
@@ -284,7 +310,7 @@ func (r *Replica) reserve(n int) error {
 	err := r.opts.Journal.Reserve(n)
 	switch {
 	case err == nil:
-		if r.full.Swap(false) {
+		if !r.uncut.Load() && r.full.Swap(false) {
 			r.log.Info().Msg("the disk has room again")
 		}
 	case disk.IsFull(err):
@@ -303,14 +329,12 @@ func (r *Replica) fillUp(err error) {
 	}
 }
 
-// writeBatch judges the requests on the newest state, appends their effects,
-// shows them to the streams and syncs.
-func (r *Replica) writeBatch(l *lead, writes []*write) bool {
-	size := journal.MarkSize
-	for _, w := range writes {
-		size += w.req.Size() + record.HeaderSize
-	}
-	if err := r.reserve(size); err != nil {
+// writeBatch makes room for the next requests, judges them on the newest state,
+// appends their effects, shows them to the streams and syncs.
+func (r *Replica) writeBatch(l *lead, room int) bool {
+	err := r.reserve(room)
+	writes := r.take(l, room)
+	if err != nil {
 		answer := retryLater(problem.DiskFull, "the disk of %s is full: make room on it; reads go on", r.opts.Name)
 		if !disk.IsFull(err) {
 			answer = retryLater(problem.NotPrimary, "%s cannot write to its disk and gives up", r.opts.Name)
@@ -318,7 +342,10 @@ func (r *Replica) writeBatch(l *lead, writes []*write) bool {
 		refuse(writes, answer)
 		return disk.IsFull(err)
 	}
-	b, err := r.judge(l, writes, make([]byte, journal.MarkSize, size))
+	if len(writes) == 0 {
+		return true // nobody waits any more
+	}
+	b, err := r.judge(l, writes, make([]byte, journal.MarkSize, room))
 	if err != nil {
 		r.die(err)
 		refuse(writes, retryLater(problem.NotPrimary, "%s has found itself broken and gives up", r.opts.Name))

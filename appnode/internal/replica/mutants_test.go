@@ -22,6 +22,8 @@ func mutants() []mutant.Mutant {
 			"r.core.AppendedTo(protocol.Position{Epoch: l.epoch, Seq: b.last}, now)\n\tunsynced := r.core.Commit()\n\tr.core.Synced(b.last, now)\n\tr.afterProgress(unsynced)"),
 		mutant.One("a request is judged on the newest state", "judge.go",
 			"v := l.tail.JudgeOnce(w.req, now)", "r.mu.Lock()\n\t\tv := r.applied.JudgeOnce(w.req, now)\n\t\tr.mu.Unlock()"),
+		mutant.One("who waits for room is told when the hold is over", "lead.go",
+			"err := r.reserve(room)\n\twrites := r.take(l, room)", "writes := r.take(l, room)\n\terr := r.reserve(room)"),
 		mutant.One("a refusal waits for the commit of what it was judged on", "lead.go",
 			"if b.chunk.data == nil {\n\t\tr.publish()", "if b.chunk.data == nil {\n\t\tb.tell(r.view.Load(), r.core.Copies(), 0)\n\t\tr.publish()"),
 		mutant.One("an answer without records is confirmed", "answer.go",
@@ -127,8 +129,6 @@ func mutants() []mutant.Mutant {
 			"\t\tr.dropStranded(now)\n", ""),
 		mutant.One("more records wake the streams behind", "send.go",
 			"\t\tif out.bytes > 0 || out.take != nil {\n\t\t\tr.notifyBehind(c)\n\t\t}\n", ""),
-		mutant.One("a relay begins anew behind a gap", "relay.go",
-			"q.recent = recent{} // what", "_ = 0 // what"),
 		// The disk.
 		mutant.One("a primary's failed sync counts", "lead.go",
 			"if err := r.opts.Journal.Write(b.buf); err != nil {", "if err := r.opts.Journal.Write(b.buf); false {"),

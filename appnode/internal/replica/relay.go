@@ -61,8 +61,6 @@ func (q *relay) add(data []byte) error {
 	switch {
 	case last <= q.end:
 		return nil
-	case first > q.end+1:
-		q.recent = recent{} // what is between was never sent here
 	case first <= q.end:
 		if c, err = c.after(q.end); err != nil {
 			return err
@@ -223,7 +221,7 @@ func (t *tunnel) passUp() error {
 }
 
 // passDown carries what the primary says, frame by frame: those that have
-// arrived together leave together.
+// arrived together leave together, and do not wait for one that is still arriving.
 func (t *tunnel) passDown() error {
 	var small [16]byte
 	var out net.Buffers
@@ -243,7 +241,7 @@ func (t *tunnel) passDown() error {
 		} else {
 			out = append(out, frame.Append(nil, h.Type, h.Epoch, payload))
 		}
-		if t.in.Buffered() > 0 && len(out) < maxTogether {
+		if frame.Buffered(t.in) && len(out) < maxTogether {
 			continue
 		}
 		if err := t.write(out); err != nil {

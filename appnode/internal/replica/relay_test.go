@@ -1,15 +1,23 @@
 package replica
 
 import (
+	"bufio"
+	"bytes"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"understudy.example/appnode/internal/journal"
 	"understudy.example/appnode/internal/record"
+	"understudy.example/pkg/frame"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/protocol"
 )
@@ -76,8 +84,9 @@ func TestRelayTellsOfMore(t *testing.T) {
 	require.Equal(t, encoded(3, 4), joined(chunks))
 }
 
-// What lies between two pieces was never sent: nothing before it is given.
-func TestRelayBeginsAnewBehindAGap(t *testing.T) {
+// What lies between two pieces was never sent, and nothing is given that reaches
+// into it.
+func TestRelayGivesNothingAcrossAGap(t *testing.T) {
 	q := newRelay("a", 1)
 	require.NoError(t, q.add(encoded(1, 4)))
 	require.NoError(t, q.add(encoded(9, 10)))
@@ -110,6 +119,56 @@ func TestRelayRefusesWhatAreNoRecords(t *testing.T) {
 	_, grown, err := q.take(1, 1)
 	require.NoError(t, err)
 	require.NotNil(t, grown, "nothing has been kept")
+}
+
+// What has arrived does not wait for a frame of which only a part has.
+func TestATunnelPassesOnWhatHasArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		primary, up := net.Pipe()
+		down, standby := net.Pipe()
+		tunnel := &tunnel{
+			up: up, down: down, in: bufio.NewReader(up), below: bufio.NewReader(down), relay: newRelay("a", 1),
+			done: make(chan struct{}), passed: prometheus.NewCounter(prometheus.CounterOpts{}),
+		}
+		var running sync.WaitGroup
+		running.Go(func() { _ = tunnel.run() })
+		confirm := frame.AppendNumber(nil, frameConfirm, 1, 5)
+		records := frame.Append(nil, frameRecords, 1, encoded(1, 4))
+		running.Go(func() {
+			_, _ = primary.Write(append(bytes.Clone(confirm), records[:20]...))
+			time.Sleep(silence / 2)
+			_, _ = primary.Write(records[20:])
+		})
+		began, in := time.Now(), bufio.NewReader(standby)
+		h, _, err := frame.Read(in, nil)
+		require.NoError(t, err)
+		require.Equal(t, frameConfirm, h.Type)
+		require.Zero(t, time.Since(began))
+		h, payload, err := frame.Read(in, nil)
+		require.NoError(t, err)
+		require.Equal(t, frameRecords, h.Type)
+		require.Equal(t, encoded(1, 4), payload)
+		_ = primary.Close()
+		_ = standby.Close()
+		running.Wait()
+	})
+}
+
+// Records are left to a relay that has them, or will in a moment.
+func TestWhomRecordsAreLeftTo(t *testing.T) {
+	for name, spoil := range map[string]func(relay *peerConn){
+		"has lagged by a whole window": func(relay *peerConn) { relay.inFlight = windowBytes },
+		"follows in another epoch":     func(relay *peerConn) { relay.epoch = 2 },
+		"fetches a snapshot":           func(relay *peerConn) { relay.snapshot = true },
+		"is another":                   func(relay *peerConn) { relay.uuid = "c" },
+	} {
+		relay, c := &peerConn{uuid: "b", epoch: 3, inFlight: windowBytes - 1}, &peerConn{uuid: "z", epoch: 3, via: "b"}
+		r := &Replica{conns: map[protocol.ConnID]*peerConn{1: relay, 2: c}}
+		require.Same(t, relay, r.relayOf(c))
+		require.Nil(t, r.relayOf(relay), "it is behind nobody")
+		spoil(relay)
+		require.Nil(t, r.relayOf(c), name)
+	}
 }
 
 // Records of one epoch are never filled into a stream of another: what was at the

@@ -87,8 +87,9 @@ type Replica struct {
 	view atomic.Pointer[store.View]
 	// feed is what watchers are fed from. It has its own lock.
 	feed *feed
-	// full tells that the disk had no room for the last batch.
-	full atomic.Bool
+	// full tells that the disk had no room for the last batch. While uncut it has none
+	// to set aside what the primary does not have, whatever else there is room for.
+	full, uncut atomic.Bool
 	// turned is when the control loop last came round, in nanoseconds since
 	// began: a wall clock that jumps must not make the loop look stuck.
 	turned atomic.Int64
