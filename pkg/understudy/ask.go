@@ -16,26 +16,43 @@ import (
 // errCut marks an answer, a success, whose end was lost.
 var errCut = errors.New("the end of the answer was lost")
 
-// read asks until the whole answer is there.
+// cutPause is how long a read waits before it asks for an answer anew.
+const cutPause = 20 * time.Millisecond
+
+// read asks until the whole answer is there. However often it
+// asks, the answer begins within one hold.
 func (c *Client) read(ctx context.Context, target string, options []Option) (*link.Response, error) {
 	limit := time.Now().Add(c.courier.Hold())
-	for {
-		res, err := c.ask(ctx, &link.Request{Method: http.MethodGet, Target: target, Header: headersOf(options)})
-		if !errors.Is(err, errCut) || ctx.Err() != nil || time.Now().After(limit) {
-			return res, err
-		}
+	question := func() *link.Request {
+		return &link.Request{Method: http.MethodGet, Target: target, Header: headersOf(options)}
 	}
+	res, err := c.ask(ctx, question())
+	if !errors.Is(err, errCut) {
+		return res, err
+	}
+	within, cancel := context.WithDeadline(ctx, limit)
+	defer cancel()
+	for errors.Is(err, errCut) && wait(within, cutPause) {
+		res, err = c.askWithin(ctx, within, question())
+	}
+	return res, err
 }
 
 // ask has a request answered. An answer that is no success is an error.
 func (c *Client) ask(ctx context.Context, r *link.Request) (*link.Response, error) {
+	return c.askWithin(ctx, ctx, r)
+}
+
+// askWithin is ask where the answer is to begin while another context, which ends with
+// the caller's, has not ended.
+func (c *Client) askWithin(ctx, within context.Context, r *link.Request) (*link.Response, error) {
 	if len(r.Body) > link.MaxBody {
 		return nil, failed(problem.Errorf(problem.TooLarge, "the request has %d bytes: at most %d are possible; split it", len(r.Body), link.MaxBody))
 	}
 	if len(r.Target) > link.MaxTarget {
 		return nil, failed(problem.Errorf(problem.TooLarge, "the request's path has %d bytes: at most %d are possible", len(r.Target), link.MaxTarget))
 	}
-	res, err := c.courier.Do(ctx, r)
+	res, err := c.courier.Do(within, r)
 	if err != nil {
 		return nil, c.unanswered(ctx, err)
 	}

@@ -3,6 +3,7 @@ package understudy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"understudy.example/pkg/link"
 	"understudy.example/pkg/problem"
 )
 
@@ -130,6 +132,64 @@ func TestAnAnswerThatIsLostIsAskedForAgain(t *testing.T) {
 		applied, repeats := s.group.counts()
 		require.Equal(t, 1, applied)
 		require.Equal(t, 3, repeats)
+	})
+}
+
+// A long answer of which the end is lost is asked for again, and what is asked twice is
+// held no longer than what is asked once.
+func TestAnAnswerThatIsCutIsAskedForWithinTheHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		cuts int32
+		took time.Duration
+	}{
+		"once":     {1, 8*time.Second + cutPause},
+		"for long": {100, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, one(), func(t *testing.T, s *scene) {
+				long := strings.Repeat("v", 2*link.FirstPart)
+				s.group.values["k"] = entry{value: long, etag: `"1.1"`}
+				_, err := s.State(t.Context())
+				require.NoError(t, err)
+				var sent atomic.Int32
+				s.group.meddles(func(stage, _ string) {
+					switch {
+					case stage == "read":
+						time.Sleep(4 * time.Second)
+					case sent.Add(1) <= c.cuts:
+						panic(http.ErrAbortHandler)
+					}
+				})
+				began := time.Now()
+				got, err := s.Get(t.Context(), "k")
+				require.Equal(t, c.took, time.Since(began))
+				if c.took < 10*time.Second {
+					require.NoError(t, err)
+					require.Equal(t, long, string(got.Value))
+					return
+				}
+				require.Equal(t, problem.NoPrimary, problem.CodeOf(err))
+			})
+		})
+	}
+}
+
+// The changes of an update may have been made although the map that came of them is
+// not had.
+func TestAnUpdateWhoseMapIsLost(t *testing.T) {
+	play(t, one(), func(t *testing.T, s *scene) {
+		s.group.meddles(func(stage, _ string) {
+			switch stage {
+			case "read":
+				time.Sleep(4 * time.Second)
+			case "after", "sent":
+				panic(http.ErrAbortHandler)
+			}
+		})
+		_, err := s.Update(t.Context(), map[string]*string{"k": new(strings.Repeat("v", 2*link.FirstPart))})
+		require.ErrorContains(t, err, "the changes were made")
+		applied, _ := s.group.counts()
+		require.Equal(t, 1, applied)
 	})
 }
 

@@ -75,8 +75,9 @@ func targetOfKey(key string) (string, error) {
 }
 
 // Update sets the keys of changes, and removes those whose value is nil: all of
-// them or none. It returns the whole map as it is then. Values are UTF-8; Put
-// takes any bytes.
+// them or none. It returns the whole map as it is then; where the end of a long answer
+// is lost, by reading it anew, with a hold of its own. Values are UTF-8; Put takes any
+// bytes.
 func (c *Client) Update(ctx context.Context, changes map[string]*string, options ...Option) (map[string]string, error) {
 	for key, value := range changes {
 		if value != nil && !utf8.ValidString(*value) {
@@ -93,7 +94,11 @@ func (c *Client) Update(ctx context.Context, changes map[string]*string, options
 	h.Set("Content-Type", "application/merge-patch+json")
 	res, err := c.ask(ctx, &link.Request{Method: http.MethodPatch, Target: pathState, Header: h, Body: body.Bytes()})
 	if errors.Is(err, errCut) { // it was applied, and only the map is missing
-		return c.State(ctx)
+		state, err := c.State(ctx)
+		if err != nil {
+			err = fmt.Errorf("the changes were made, and the map could not be read after them: %w", err)
+		}
+		return state, err
 	}
 	if err != nil {
 		return nil, err

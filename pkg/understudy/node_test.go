@@ -26,8 +26,8 @@ type group struct {
 	repeats int
 	batches []wire.WatchBatch
 	changed chan struct{}
-	// meddle is called with each write's node and id before it is judged (nil:
-	// nobody meddles), and may break the connection by http.ErrAbortHandler.
+	// meddle is called before and after each request's answer is written (nil: nobody
+	// meddles), and may break the answer by http.ErrAbortHandler.
 	meddle func(stage, node string)
 }
 
@@ -89,6 +89,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet:
 		g.stage("read", n.name)
 		n.read(w, r)
+		g.stage("sent", n.name)
 	default:
 		g.stage("before", n.name)
 		if n.write(w, r) {

@@ -70,6 +70,11 @@ func (r Request) changes() bool { return r.Method != http.MethodGet && r.key() =
 
 func (r Request) key() string { return r.Header[wire.HeaderKey] }
 
+// held tells whether a monitor holds the request while there is no primary.
+func (r Request) held() bool {
+	return strings.HasPrefix(r.Path, pathState) || strings.HasPrefix(r.Path, pathKeys)
+}
+
 // Answer is a successful answer.
 type Answer struct {
 	Header http.Header
@@ -97,7 +102,7 @@ func (u *Unreachable) Unwrap() error { return u.Cause }
 // that broke. Another that may have arrived is never sent again: its error has
 // the code outcome_unknown.
 func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(parent, c.timeout)
+	ctx, cancel := context.WithTimeoutCause(parent, c.timeout, errNoAnswer)
 	defer cancel()
 	backoff, noticed, began := firstBackoff, false, time.Now()
 	uncertain := false  // an attempt may have been carried out
@@ -115,7 +120,7 @@ func (c *Client) Do(parent context.Context, req Request) (*Answer, error) {
 			again = why
 		}
 		uncertain = uncertain || why.arrived && req.key() != ""
-		if !noticed && time.Since(began) >= noticeAfter {
+		if spent := time.Since(began); !noticed && spent >= noticeAfter && spent < c.timeout {
 			noticed = true
 			c.notice(fmt.Sprintf("%v; trying again until %s are over", again.error, c.timeout))
 		}
@@ -156,6 +161,9 @@ func (c *Client) givenUp(last *tryAgain, req Request, uncertain bool) error {
 	if refusal, ok := errors.AsType[*problem.Error](last.error); ok {
 		return problem.Errorf(refusal.Code, "%s (asked for %s)", refusal.Detail, c.timeout)
 	}
+	if last.arrived && req.held() {
+		return problem.Errorf(problem.NoPrimary, "a monitor took the request and did not answer within %s, as it does while there is no primary: -status tells how things stand", c.timeout)
+	}
 	return &Unreachable{Monitors: c.monitors, Cause: last.error}
 }
 
@@ -187,7 +195,11 @@ func (c *Client) once(ctx context.Context, attempt int, req Request) (*Answer, e
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := c.patience(attempt, req)
-	alarm := time.AfterFunc(patience, func() { cancel(errSilent) })
+	silence := errSilent
+	if req.held() {
+		silence = errNoAnswer
+	}
+	alarm := time.AfterFunc(patience, func() { cancel(silence) })
 	defer alarm.Stop()
 	monitor := c.monitors[attempt%len(c.monitors)]
 	var connected atomic.Bool

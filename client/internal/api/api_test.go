@@ -219,6 +219,44 @@ func TestNobodyAnswers(t *testing.T) {
 	})
 }
 
+// A monitor holds requests while there is no primary, for longer than the client waits:
+// it is not told that no monitor answers, and not at the very end that it is tried again.
+func TestARequestThatIsHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		var notices []string
+		c := b.client(ample, b.monitor("m1", func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}))
+		c.notice = func(s string) { notices = append(notices, s) }
+		_, err := c.Get(t.Context(), "k")
+		require.Equal(t, problem.NoPrimary, problem.CodeOf(err))
+		require.ErrorContains(t, err, "a monitor took the request and did not answer within 10s, as it does while there is no primary")
+		_, err = c.Put(t.Context(), "k", "v")
+		require.Equal(t, problem.OutcomeUnknown, problem.CodeOf(err))
+		require.ErrorContains(t, err, "(no answer came in time)")
+		_, err = c.Cluster(t.Context())
+		require.ErrorContains(t, err, "no monitor answered at m1:8080: ")
+		require.Empty(t, notices)
+	})
+}
+
+// One that was cut off or taken out knows an old cluster.
+func TestTheClusterIsReadFromAMonitorThatHasALeader(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		says := func(name, body string) string {
+			return b.monitor(name, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+		}
+		old, led := says("m1", `{"cluster":"c","term":2}`), says("m3", `{"cluster":"c","leader":"m3","term":3}`)
+		view, err := b.client(ample, old, "m2:8080", led).Cluster(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "m3", view.Leader)
+		view, err = b.client(ample, old, "m2:8080").Cluster(t.Context())
+		require.NoError(t, err, "where none has, what is known is better than nothing")
+		require.EqualValues(t, 2, view.Term)
+	})
+}
+
 func TestABrokenWriteIsNeverSentAgain(t *testing.T) {
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {

@@ -14,11 +14,27 @@ import (
 	"understudy.example/pkg/wire"
 )
 
-const pathKeys = "/v1/kv/"
+const (
+	pathKeys    = "/v1/kv/"
+	pathState   = "/v1/state"
+	pathCluster = "/v1/cluster"
+)
 
-// Cluster reads the state of the cluster.
+// Cluster reads the state of the cluster. A monitor without a leader, cut off or taken
+// out, may know an old one: where others are named, one that has a leader is asked.
 func (c *Client) Cluster(ctx context.Context) (wire.Cluster, error) {
-	return read[wire.Cluster](ctx, c, "/v1/cluster")
+	view, err := read[wire.Cluster](ctx, c, pathCluster)
+	if err != nil || view.Leader != "" {
+		return view, err
+	}
+	for i := range c.monitors {
+		if answer, err := c.once(ctx, i, Request{Method: http.MethodGet, Path: pathCluster}); err == nil {
+			if other, err := decode[wire.Cluster](answer); err == nil && other.Leader != "" {
+				return other, nil
+			}
+		}
+	}
+	return view, nil
 }
 
 // History reads the cluster's history.
@@ -33,7 +49,7 @@ func (c *Client) Explain(ctx context.Context) (wire.Explain, error) {
 
 // State reads the map of a replica: primary, standby, or a node's name.
 func (c *Client) State(ctx context.Context, from string) (map[string]any, error) {
-	return read[map[string]any](ctx, c, "/v1/state?"+url.Values{"from": {from}}.Encode())
+	return read[map[string]any](ctx, c, pathState+"?"+url.Values{"from": {from}}.Encode())
 }
 
 // Update sets all keys of changes or none, and returns the updated map. A
@@ -49,7 +65,7 @@ func (c *Client) Update(ctx context.Context, changes map[string]string, limit in
 		return nil, problem.Errorf(problem.TooLarge, "the update has %d bytes as JSON: at most %d are possible; split it", body.Len(), limit)
 	}
 	answer, err := c.Do(ctx, Request{
-		Method: http.MethodPatch, Path: "/v1/state", Body: body.Bytes(),
+		Method: http.MethodPatch, Path: pathState, Body: body.Bytes(),
 		Header: map[string]string{"Content-Type": "application/merge-patch+json", wire.HeaderKey: rand.Text()},
 	})
 	if err != nil {

@@ -66,6 +66,9 @@ type eventFollower struct {
 
 var errSilent = errors.New("the monitor has fallen silent")
 
+// errNoAnswer is why a request is given up that nobody has answered in time.
+var errNoAnswer = errors.New("no answer came in time")
+
 // follow hands on the events of one monitor until they end.
 func (f *eventFollower) follow(ctx context.Context, monitor string) error {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -53,10 +53,11 @@ const usage = `client asks a cluster through its monitors. It takes one action:
                        refused where another may hold more, unless -force: then
                        what only others hold is lost
   -pause, -resume      stop automatic failover, and start it again
-  -freeze NAME         have that node's process stand still, -for 5s
+  -freeze NAME         have the process of that node or monitor stand still,
+                       -for 5s
   -add-monitor N=A     take the monitor N at host:port A in; it was started with
                        -peers that name the present ones and itself
-  -remove-monitor N    take the monitor N out
+  -remove-monitor N    take the monitor N out; stop N afterwards
   -kill-primary        end the primary's process as a crash would, and tell who
                        took over
   -kill NAME           end the process of that node as a crash would

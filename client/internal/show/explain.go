@@ -16,6 +16,10 @@ func Explain(w io.Writer, e wire.Explain) error {
 			return err
 		}
 	}
+	if len(e.Groups) == 0 {
+		_, err := fmt.Fprintln(w, "there is no group yet: one is born when nodes are heard; -status shows who is, and who is refused and why")
+		return err
+	}
 	for _, g := range e.Groups {
 		if err := explanation(w, g); err != nil {
 			return err

@@ -81,11 +81,13 @@ func TestStatusTellsThatReadsAreSpread(t *testing.T) {
 func TestStatusTellsWhereViewsDiffer(t *testing.T) {
 	c := sample()
 	c.Nodes[0].Sees = map[string]string{"app2": wire.SeesDown, "app3": wire.SeesUp}
-	c.Nodes[1].Removed = true
+	c.Nodes[1].Removed, c.Nodes[1].Disk.Full = true, true
+	c.Nodes[0].State, c.Nodes[0].Maintenance = protocol.StateMaintenance, true
 	c.Nodes[2].State = protocol.StateUnreachable
 	var out strings.Builder
 	require.NoError(t, Status(&out, c))
-	require.Contains(t, out.String(), "catching-up (maintenance) (removed)")
+	require.Contains(t, out.String(), "catching-up (maintenance) (removed) (disk full)")
+	require.NotContains(t, out.String(), "maintenance (maintenance)")
 	require.Contains(t, out.String(), `
 VIEWS THAT DIFFER
 app1 does not reach app2, and the monitor does
@@ -137,6 +139,13 @@ NODE  IN SYNC  CAN BE PROMOTED  WHY NOT
 app1  yes      no               it is the primary
 app2  yes      yes              -
 `, out.String())
+}
+
+func TestExplainBeforeThereIsAGroup(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, Explain(&out, wire.Explain{}))
+	require.Contains(t, out.String(), "there is no group yet")
+	require.Contains(t, out.String(), "-status shows who is, and who is refused")
 }
 
 func TestExplainNamesWhoIsAwaited(t *testing.T) {

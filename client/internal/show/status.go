@@ -59,11 +59,14 @@ func nodes(w io.Writer, c wire.Cluster) error {
 	t := newTable(w, "NODE", "GROUP", "ROLE", "STATE", "POSITION", "LAG", "HEARTBEAT", "ADDRESS")
 	for _, n := range c.Nodes {
 		state := string(n.State)
-		if n.Maintenance {
+		if n.Maintenance && n.State != protocol.StateMaintenance {
 			state += " (maintenance)"
 		}
 		if n.Removed {
 			state += " (removed)"
+		}
+		if n.Disk.Full {
+			state += " (disk full)"
 		}
 		if len(n.Groups) == 0 {
 			t.row(n.Name, "", "", state, "", "", heartbeatAge(n.HeartbeatAgeMS), n.Address)
