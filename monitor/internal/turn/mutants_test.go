@@ -31,6 +31,8 @@ func mutants() []mutant.Mutant {
 		mutant.One("another set begins anew", "turn.go", "\tt.generation++\n", ""),
 		mutant.One("patience follows the slow answers", "turn.go", "t.usual += (x - t.usual) * rise", "t.usual += (x - t.usual) * fall"),
 		mutant.One("and not the quick ones", "turn.go", "t.usual += (x - t.usual) * fall", "t.usual += (x - t.usual) * rise"),
+		mutant.One("a stall is forgotten", "turn.go", "\tt.fade(now)\n", ""),
+		mutant.One("a stall tells no more than a late answer", "turn.go", "x = min(x, usualMost); x > t.usual", "x > t.usual"),
 		mutant.One("patience has a least", "turn.go", "min(max(time.Duration(patienceFactor*t.usual), patienceLeast), patienceMost)", "min(time.Duration(patienceFactor*t.usual), patienceMost)"),
 		mutant.One("patience ends", "turn.go", "min(max(time.Duration(patienceFactor*t.usual), patienceLeast), patienceMost)", "max(time.Duration(patienceFactor*t.usual), patienceLeast)"),
 	}

@@ -5,7 +5,10 @@
 // It is pure: times are arguments, and whoever asks carries the decision out.
 package turn
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The rules. Latencies are those that the asker sees.
 const (
@@ -38,6 +41,12 @@ const (
 	// that took longer, and falls by fall of it with one that did not.
 	rise = 1.0 / 4
 	fall = 1.0 / 512
+	// An answer that took longer than usualMost tells no more than one that took that
+	// long, and half of what is usual is forgotten every fadeEvery: where reads are
+	// few, those that waited for a primary that stood still must not be what is usual
+	// for the next thousand.
+	usualMost = float64(patienceMost) / 2
+	fadeEvery = 5 * time.Second
 )
 
 // Turn is the order of a number of replicas, each a place from 0. The zero value
@@ -46,6 +55,7 @@ type Turn struct {
 	places     []place
 	generation uint64  // of the places
 	usual      float64 // what nearly all answers take, in ns
+	faded      time.Time
 }
 
 // place is what is known of a replica.
@@ -79,6 +89,7 @@ func (t *Turn) Places() int { return len(t.places) }
 // read, who has the most answers it and pays the sum. So among equals each has
 // every n-th read, and a light one's reads are spread over the others'.
 func (t *Turn) Next(now time.Time) (Pick, bool) {
+	t.fade(now)
 	if i := t.rested(now); i >= 0 {
 		t.places[i].trying = true
 		return Pick{i, t.generation, true}, true
@@ -102,6 +113,13 @@ func (t *Turn) Next(now time.Time) (Pick, bool) {
 	}
 	t.places[chosen].credit -= total
 	return Pick{chosen, t.generation, false}, true
+}
+
+// fade forgets with time what is usual.
+func (t *Turn) fade(now time.Time) {
+	if n := now.Sub(t.faded) / fadeEvery; n > 0 {
+		t.usual, t.faded = math.Ldexp(t.usual, -int(min(n, 100))), now
+	}
 }
 
 // rested returns a replica that is to be tried; -1: there is none.
@@ -168,7 +186,7 @@ func (t *Turn) Answered(k Pick, took time.Duration) {
 	default:
 		p.latency += (min(x, max(clip*p.latency, clipLeast)) - p.latency) * smoothing
 	}
-	if x > t.usual {
+	if x = min(x, usualMost); x > t.usual {
 		t.usual += (x - t.usual) * rise
 	} else {
 		t.usual += (x - t.usual) * fall

@@ -226,6 +226,30 @@ func TestPatience(t *testing.T) {
 	require.Equal(t, patienceLeast, mixed.Patience())
 }
 
+// Answers that waited for a primary that stood still do not make patient for long,
+// however few come after them.
+func TestPatienceComesBackAfterAStall(t *testing.T) {
+	turn := learnt(ms, ms)
+	stalled := time.Minute
+	for range 1000 {
+		k, _ := turn.Next(at(0))
+		turn.Answered(k, stalled)
+	}
+	require.Equal(t, patienceMost, turn.Patience())
+	read := func(now time.Duration) {
+		k, _ := turn.Next(at(now))
+		turn.Answered(k, ms)
+	}
+	read(fadeEvery - 1)
+	require.Equal(t, patienceMost, turn.Patience(), "no sooner than it is forgotten")
+	for now := fadeEvery; now <= 6*fadeEvery; now += time.Second {
+		read(now)
+	}
+	require.Equal(t, patienceLeast, turn.Patience())
+	read(1000 * time.Hour)
+	require.Equal(t, patienceLeast, turn.Patience())
+}
+
 func TestNothingIsAllocated(t *testing.T) {
 	turn := learnt(ms, 2*ms, 80*ms)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
