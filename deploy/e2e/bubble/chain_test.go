@@ -2,7 +2,6 @@ package bubble
 
 import (
 	"testing"
-	"time"
 
 	"understudy.example/pkg/protocol"
 )
@@ -45,7 +44,7 @@ func TestChaosInAChain(t *testing.T) {
 	forSeeds(t, func(t *testing.T, seed uint64, _ clusterOptions) {
 		inBubble(t, chained(clusterOptions{nodes: 3 + 2*int(seed%2)}), func(t *testing.T, c *cluster) {
 			c.waitChained()
-			newChaos(c, seed).run(15 * time.Second)
+			newChaos(c, seed).run()
 			c.waitChained()
 		})
 	})

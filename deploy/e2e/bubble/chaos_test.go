@@ -1,9 +1,9 @@
 package bubble
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -11,21 +11,27 @@ import (
 	"testing"
 	"time"
 
+	appnode "understudy.example/appnode/server"
 	"understudy.example/pkg/disk"
 	"understudy.example/pkg/memnet"
 	"understudy.example/pkg/protocol"
 )
 
-// runsVariable, set to a number, has TestChaos try so many seeds and not only
-// the few that every run takes.
-const runsVariable = "UNDERSTUDY_CHAOS_RUNS"
+const (
+	// runsVariable, set to a number, has TestChaos try so many seeds and not only
+	// the few that every run takes.
+	runsVariable = "UNDERSTUDY_CHAOS_RUNS"
+	// fromVariable, set to a number, is the first of them.
+	fromVariable = "UNDERSTUDY_CHAOS_FROM"
+)
 
 // TestChaos does all kinds of harm at random moments, under load, and judges
 // what is left when it is over: nothing that was acknowledged is lost, nothing
-// that was refused is there, and the cluster is whole again.
+// that was refused is there, and the cluster is whole again. Now and then the harm
+// is undone, and then nothing may be slow any more, whatever came before.
 func TestChaos(t *testing.T) {
 	forSeeds(t, func(t *testing.T, seed uint64, o clusterOptions) {
-		inBubble(t, o, func(t *testing.T, c *cluster) { newChaos(c, seed).run(15 * time.Second) })
+		inBubble(t, o, func(t *testing.T, c *cluster) { newChaos(c, seed).run() })
 	})
 }
 
@@ -46,11 +52,14 @@ func shapes() []clusterOptions {
 
 func forSeeds(t *testing.T, try func(t *testing.T, seed uint64, o clusterOptions)) {
 	all := shapes()
-	runs := len(all)
+	from, runs := 0, len(all)
 	if n, err := strconv.Atoi(os.Getenv(runsVariable)); err == nil {
 		runs = n
 	}
-	for seed := range uint64(runs) {
+	if n, err := strconv.Atoi(os.Getenv(fromVariable)); err == nil {
+		from = n
+	}
+	for seed := uint64(from); seed < uint64(from+runs); seed++ {
 		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
 			t.Parallel()
 			o := all[seed%uint64(len(all))]
@@ -63,6 +72,12 @@ func forSeeds(t *testing.T, try func(t *testing.T, seed uint64, o clusterOptions
 // chaosReplaceAfter is so short that spares step in all the time.
 const chaosReplaceAfter = protocol.Duration(1500 * time.Millisecond)
 
+// A run does harm for a while, undoes it, and begins again.
+const (
+	stretches = 2
+	stretch   = 4 * time.Second
+)
+
 // chaos is one run of random harm.
 type chaos struct {
 	*cluster
@@ -70,31 +85,60 @@ type chaos struct {
 	// victim is the one node whose disk may be lost, once: two lost disks may
 	// hold the only copies.
 	victim string
-	orders sync.WaitGroup
+	// monitorsLeave tells that monitors are removed in this run. Else they lose their
+	// disks: both together may leave no majority.
+	monitorsLeave bool
+	topology      string         // that the run began with
+	priorities    map[string]int // of nodes that were given one
+	background    sync.WaitGroup // orders, and what ends by itself
+	late          [][2]string    // links whose last bytes may be under way for seconds
+	askers        *askers
+	witnesses     []*witness
+	calms         int
 }
 
 func newChaos(c *cluster, seed uint64) *chaos {
-	x := &chaos{cluster: c, rng: rand.New(rand.NewPCG(seed, 1))}
-	x.victim = x.anyNode()
+	x := &chaos{cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), priorities: map[string]int{}}
+	x.victim, x.monitorsLeave = x.anyNode(), x.rng.IntN(2) == 0
+	x.topology = x.http.cluster().Settings.Topology
+	x.opts.node = func(name string, o *appnode.Options) { o.Priority = cmp.Or(x.priorities[name], o.Priority) }
 	return x
 }
 
-func (x *chaos) run(length time.Duration) {
+func (x *chaos) run() {
 	x.plainLinks()
+	x.pace = 30 * time.Millisecond
 	var loads []*load
 	for i := range 3 {
 		x.via = monitorAt(x.monitorNames()[i%len(x.monitors)])
-		loads = append(loads, x.startLoad(fmt.Sprint("load-", i), 1))
+		loads = append(loads, x.startLoad(fmt.Sprint(witnessed, i), 1))
 	}
-	for end := time.Now().Add(length); time.Now().Before(end); {
-		x.harm()
-		time.Sleep(time.Duration(x.rng.Int64N(int64(800 * time.Millisecond))))
+	x.askers = x.startAskers()
+	x.witnesses = x.startWitnesses()
+	for range stretches {
+		for end := time.Now().Add(stretch); time.Now().Before(end); {
+			x.harm()
+			time.Sleep(time.Duration(x.rng.Int64N(int64(800 * time.Millisecond))))
+		}
+		x.mend()
+		if x.rng.IntN(2) == 0 {
+			x.changeUnderReads()
+		}
+		x.calm()
+		if x.rng.IntN(8) == 0 {
+			x.loseRegistry()
+			x.adoptWhoServes()
+			x.calm()
+		}
 	}
-	x.mend()
 	for _, l := range loads {
 		l.stop()
 	}
+	x.askers.stop()
 	x.waitWell()
+	x.judgeWitnesses()
+	x.judgeViews()
+	x.judgeHistory()
 	x.finish()
 }
 
@@ -103,7 +147,7 @@ func (x *chaos) anyNode() string { return x.names()[x.rng.IntN(len(x.names()))] 
 func (x *chaos) harm() {
 	name := x.anyNode()
 	running := x.nodes[name].running()
-	switch x.rng.IntN(14) {
+	switch x.rng.IntN(20) {
 	case 0:
 		if running {
 			x.crash(name)
@@ -118,24 +162,30 @@ func (x *chaos) harm() {
 		if running {
 			x.freeze(name)
 		}
-	case 6:
+	case 6, 7:
 		x.harmLink()
-	case 7:
+	case 8:
 		x.story.note("all links are mended")
 		x.net.HealAll()
 		x.plainLinks()
-	case 8:
-		x.harmMonitor()
 	case 9:
-		x.loseDisk()
+		x.harmMonitor()
 	case 10:
+		x.loseDisk()
+	case 11:
 		x.story.note("everybody is revived")
 		for _, name := range x.names() {
 			x.revive(name)
 		}
-	case 11, 12:
+	case 12, 13, 14:
 		x.operate()
-	case 13: // let it be
+	case 15:
+		x.harmDisk(name)
+	case 16:
+		x.restart(name)
+	case 17:
+		x.changeMonitors()
+	case 18, 19: // let it be
 	}
 }
 
@@ -154,7 +204,7 @@ func (x *chaos) powerCut(name string) { x.cluster.powerCut(name, x.rng) }
 func (x *chaos) harmLink() {
 	hosts := append(x.names(), x.monitorNames()...)
 	a, b := hosts[x.rng.IntN(len(hosts))], hosts[x.rng.IntN(len(hosts))]
-	switch x.rng.IntN(4) {
+	switch x.rng.IntN(5) {
 	case 0:
 		x.story.note("cut both " + a + " and " + b)
 		x.net.CutBoth(a, b)
@@ -163,10 +213,15 @@ func (x *chaos) harmLink() {
 		x.net.Cut(a, b)
 	case 2:
 		x.story.note("lossy " + a + " and " + b)
+		x.late = append(x.late, [2]string{a, b})
 		x.link(a, b, memnet.Link{Delay: time.Millisecond, Jitter: 50 * time.Millisecond, Loss: 0.3})
 	case 3:
 		x.story.note("reset " + a + " and " + b)
 		x.net.Reset(a, b)
+	case 4:
+		x.late = append(x.late, [2]string{a, b})
+		x.story.note("starved " + a + " to " + b)
+		x.net.SetLink(a, b, memnet.Link{Rate: 4 << 10 << x.rng.IntN(8)})
 	}
 }
 
@@ -190,27 +245,6 @@ func (x *chaos) harmMonitor() {
 	}
 }
 
-// operate gives an order, whatever becomes of it.
-func (x *chaos) operate() {
-	method, path, body := x.anyOrder()
-	at := monitorAt(x.anyMonitor())
-	x.story.note("an operator orders " + path + " " + body)
-	x.orders.Go(func() { x.http.send(method, at+path, body) })
-}
-
-func (x *chaos) anyOrder() (method, path, body string) {
-	on := x.rng.IntN(3) == 0 // more often off: what is out does not matter any more
-	switch x.rng.IntN(4) {
-	case 0:
-		return http.MethodPatch, "/v1/config", fmt.Sprintf(`{"paused":%t}`, on)
-	case 1:
-		return http.MethodPut, "/v1/nodes/" + x.anyNode() + "/maintenance", fmt.Sprintf(`{"on":%t}`, on)
-	case 2:
-		return http.MethodPost, "/v1/failover", fmt.Sprintf(`{"to":%q}`, x.anyNode())
-	}
-	return http.MethodPost, "/v1/switchover", fmt.Sprintf(`{"to":%q}`, x.anyNode())
-}
-
 // loseDisk gives the victim an empty disk, if another replica is in sync while
 // it is dead: then nobody can have acknowledged anything that is only there.
 func (x *chaos) loseDisk() {
@@ -228,9 +262,16 @@ func (x *chaos) loseDisk() {
 	}
 }
 
+// mend undoes all harm.
 func (x *chaos) mend() {
 	x.story.note("the harm is over")
 	x.net.HealAll()
+	x.plainLinks()
+	for _, pair := range x.late {
+		x.net.Reset(pair[0], pair[1])
+	}
+	x.late = nil
+	x.background.Wait()
 	for _, name := range x.monitorNames() {
 		x.unfreeze(name)
 		if !x.monitors[name].running() {
@@ -238,20 +279,10 @@ func (x *chaos) mend() {
 		}
 	}
 	for _, name := range x.names() {
+		x.nodes[name].disk.Heal(roomOperation)
 		x.revive(name)
 	}
-	x.orders.Wait()
+	x.takeMonitorsIn()
 	x.endOrders()
-}
-
-// endOrders ends whatever operators have begun.
-func (c *cluster) endOrders() {
-	c.eventually("orders are taken", func() bool {
-		paused := c.order(http.MethodPatch, "/v1/config", `{"paused":false}`)
-		ok := paused.code() == ""
-		for _, name := range c.names() {
-			ok = ok && c.order(http.MethodPut, "/v1/nodes/"+name+"/maintenance", `{"on":false}`).code() == ""
-		}
-		return ok
-	})
+	x.rejoin()
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"understudy.example/pkg/memnet"
@@ -18,10 +19,19 @@ import (
 type client struct {
 	http     *http.Client
 	monitors []string // addresses
+
+	mu      sync.Mutex
+	pending map[*pending]bool // the requests that are not answered yet
+}
+
+// pending is a request that is under way.
+type pending struct {
+	method, url string
+	began       time.Time
 }
 
 func newClient(n *memnet.Net) *client {
-	return &client{http: &http.Client{
+	return &client{pending: map[*pending]bool{}, http: &http.Client{
 		Transport:     &http.Transport{DialContext: n.Host(clientHost).Dial, DisableCompression: true, MaxIdleConnsPerHost: 64},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -63,6 +73,7 @@ func (c *client) send(method, url, body string, header ...string) answer {
 func (c *client) sendWithin(limit time.Duration, method, url, body string, header ...string) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	defer c.sends(method, url)()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+url, strings.NewReader(body))
 	if err != nil {
 		return answer{err: err}
@@ -77,6 +88,31 @@ func (c *client) sendWithin(limit time.Duration, method, url, body string, heade
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	return answer{status: res.StatusCode, header: res.Header, body: text, err: err}
+}
+
+// sends notes that a request is under way, until the returned function is called.
+func (c *client) sends(method, url string) (answered func()) {
+	p := &pending{method: method, url: url, began: time.Now()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending[p] = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.pending, p)
+	}
+}
+
+// waiting returns the requests that were sent before a moment and are not answered.
+func (c *client) waiting(before time.Time) (all []pending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.pending {
+		if p.began.Before(before) {
+			all = append(all, *p)
+		}
+	}
+	return all
 }
 
 // put writes a key through an address, the monitor's or a node's.

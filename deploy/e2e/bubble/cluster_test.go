@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,7 +37,8 @@ type cluster struct {
 	opts  clusterOptions
 
 	monitors map[string]*process
-	via      string // the address of the monitor that loads go through
+	via      string        // the address of the monitor that loads go through
+	pace     time.Duration // between two requests of a writer of a load
 	nodes    map[string]*node
 	http     *client
 	ledger   *ledger
@@ -90,7 +92,7 @@ func three() clusterOptions { return clusterOptions{nodes: 3} }
 func newCluster(t *testing.T, dir string, o clusterOptions) *cluster {
 	c := &cluster{
 		t: t, seed: 1, dir: dir, opts: o, story: &story{},
-		nodes: map[string]*node{}, ledger: newLedger(t), monitors: map[string]*process{}, via: monitorAddress,
+		nodes: map[string]*node{}, ledger: newLedger(t), monitors: map[string]*process{}, via: monitorAddress, pace: 10 * time.Millisecond,
 	}
 	c.net = memnet.New(c.seed)
 	c.http = newClient(c.net)

@@ -132,7 +132,7 @@ func (c *cluster) startLoad(name string, writers int) *load {
 					c.readBack(at[(i+w)%len(at)], key)
 				}
 				c.share(via, at[(i+2*w)%len(at)], fmt.Sprintf("%s-%d-%d", name, w, i), i)
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(c.pace)
 			}
 		})
 	}

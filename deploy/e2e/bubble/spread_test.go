@@ -110,6 +110,6 @@ func TestSpreadTroubleWithoutAFailure(t *testing.T) {
 
 func TestSpreadChaos(t *testing.T) {
 	forSeeds(t, func(t *testing.T, seed uint64, o clusterOptions) {
-		inBubble(t, spread(o), func(t *testing.T, c *cluster) { newChaos(c, seed+1000).run(15 * time.Second) })
+		inBubble(t, spread(o), func(t *testing.T, c *cluster) { newChaos(c, seed+1000).run() })
 	})
 }
