@@ -35,17 +35,17 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	fs.StringVar(&o.Hook.Command, "hook-command", "", "shell `command` that is told of changes of the primary, and when no spare is left")
 	fs.StringVar(&o.Hook.URL, "webhook", "", "`URL` that is told the same")
 	secret := fs.String("webhook-secret-file", "", "`file` with the secret that signs what the webhook is sent")
-	duration(fs, &s.HeartbeatInterval, "heartbeat-interval", "at birth: how often nodes are expected to be heard")
-	duration(fs, &s.HeartbeatExpiry, "heartbeat-expiry", "at birth: silence of a node before it is suspected")
+	fs.DurationVar((*time.Duration)(&s.HeartbeatInterval), "heartbeat-interval", time.Duration(s.HeartbeatInterval), "at birth: how often nodes are expected to be heard")
+	fs.DurationVar((*time.Duration)(&s.HeartbeatExpiry), "heartbeat-expiry", time.Duration(s.HeartbeatExpiry), "at birth: silence of a node before it is suspected")
 	fs.IntVar(&s.Retries, "retries", s.Retries, "at birth: probes of a suspected node before it is judged")
-	duration(fs, &s.RetryInterval, "retry-interval", "at birth: time between two of them")
+	fs.DurationVar((*time.Duration)(&s.RetryInterval), "retry-interval", time.Duration(s.RetryInterval), "at birth: time between two of them")
 	fs.IntVar(&s.WantCopies, "want-copies", s.WantCopies, "at birth: members of the group")
 	fs.IntVar(&s.MinCopies, "min-copies", s.MinCopies, "at birth: replicas in sync below which writes are refused")
 	fs.IntVar(&s.Groups, "groups", s.Groups, "at birth, for ever: number of groups")
 	fs.StringVar(&s.Topology, "topology", s.Topology, "at birth: the way of records to the standbys, star or chain")
-	duration(fs, &s.ReplaceAfter, "replace-after", "at birth: silence of a member before a spare takes its place, 0s for never")
+	fs.DurationVar((*time.Duration)(&s.ReplaceAfter), "replace-after", time.Duration(s.ReplaceAfter), "at birth: silence of a member before a spare takes its place, 0s for never")
 	fs.StringVar(&s.Reads, "reads", s.Reads, "at birth: who answers reads, primary or spread: every replica in sync, in turn")
-	duration(fs, &s.Hold, "hold", "at birth: how long a request may wait")
+	fs.DurationVar((*time.Duration)(&s.Hold), "hold", time.Duration(s.Hold), "at birth: how long a request may wait")
 	format := fs.String("log-format", "console", "console or json")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	if err := daemon.ParseFlags(fs, args); err != nil {
@@ -61,16 +61,4 @@ func options(args []string, stderr io.Writer) (server.Options, error) {
 	}
 	o.Log, err = daemon.NewLogger(stderr, *format, *level)
 	return o, err
-}
-
-// duration makes a flag of a setting.
-func duration[D ~int64](fs *flag.FlagSet, d *D, name, usage string) {
-	fs.Func(name, fmt.Sprintf("%s (default %s)", usage, time.Duration(*d)), func(text string) error {
-		v, err := time.ParseDuration(text)
-		if err != nil {
-			return fmt.Errorf("%q is not of the form 300ms or 10s", text)
-		}
-		*d = D(v)
-		return nil
-	})
 }

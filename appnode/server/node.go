@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -132,12 +133,12 @@ func (n *node) assign(a *wire.Assignment, decided bool) error {
 	return nil
 }
 
-// learn keeps a word for the newest, unless its records show that it is an older
-// one that was under way for long.
+// learn keeps a word for the newest, unless its records, or where these are the same
+// its events, show that it is an older one that was under way for long.
 func (n *node) learn(a *wire.Assignment) {
 	n.knowing.Lock()
 	defer n.knowing.Unlock()
-	if have := n.known.Load(); have != nil && version(a) < version(have) {
+	if have := n.known.Load(); have != nil && cmp.Or(cmp.Compare(version(a), version(have)), cmp.Compare(a.Event, have.Event)) < 0 {
 		return
 	}
 	n.known.Store(a)

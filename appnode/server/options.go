@@ -99,8 +99,16 @@ func (o Options) Validate() error {
 	}
 	if o.Profile != nil {
 		if _, err := store.ParseProfile(o.Profile); err != nil {
-			return fmt.Errorf("the profile is not valid: %w", err)
+			return err
 		}
+	}
+	for _, address := range o.Monitors {
+		if err := daemon.CheckAddress("-monitors", address); err != nil {
+			return err
+		}
+	}
+	if err := daemon.CheckAddress("-advertise", o.Advertise); o.Advertise != "" && err != nil {
+		return err
 	}
 	return daemon.CheckListen(o.Listen, o.Insecure)
 }

@@ -91,6 +91,9 @@ func (o Options) Validate() error {
 	if err := o.validatePeers(); err != nil {
 		return err
 	}
+	if err := daemon.CheckAddress("-advertise", o.Advertise); o.Advertise != "" && err != nil {
+		return err
+	}
 	return daemon.CheckListen(o.Listen, o.Insecure)
 }
 

@@ -25,6 +25,7 @@ func TestPeersAreReadAndChecked(t *testing.T) {
 
 	for want, change := range map[string]func(*Options){
 		"is not among them":     func(o *Options) { o.Name = "m3" },
+		"-advertise: \"h1\" is": func(o *Options) { o.Advertise, o.Peers = "h1", nil },
 		"say the same":          func(o *Options) { o.Advertise = "other:1" },
 		"is not host:port":      func(o *Options) { o.Peers = []Peer{{Name: "m1", Address: "h1"}} },
 		"is listed twice":       func(o *Options) { o.Peers = append(o.Peers, Peer{Name: "m2", Address: "h3:1"}) },

@@ -32,6 +32,19 @@ func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 	return ln, nil
 }
 
+// CheckAddress refuses what others could not be reached under: name is the flag that
+// says it.
+func CheckAddress(name, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return fmt.Errorf("%s: %q is not of the form host:port, for example 127.0.0.1:8080", name, address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%s: port %q of %q is not a number from 1 to 65535", name, port, address)
+	}
+	return nil
+}
+
 // CheckListen refuses an address that other machines could reach, unless
 // insecure says that this is wanted: nothing asks them who they are.
 func CheckListen(address string, insecure bool) error {

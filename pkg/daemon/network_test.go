@@ -48,3 +48,20 @@ func TestCheckListen(t *testing.T) {
 		require.ErrorContains(t, CheckListen(address, true), want, address)
 	}
 }
+
+func TestCheckAddress(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:8080", "m1:1", "[::1]:65535", "example.org:8080"} {
+		require.NoError(t, CheckAddress("-monitors", address), address)
+	}
+	for address, want := range map[string]string{
+		"":           `-monitors: "" is not of the form host:port`,
+		"m1":         "not of the form host:port",
+		":8080":      "not of the form host:port",
+		"m1:":        "is not a number from 1 to 65535",
+		"m1:0":       "is not a number from 1 to 65535",
+		"m1:65536":   "is not a number from 1 to 65535",
+		"m1:monitor": "is not a number from 1 to 65535",
+	} {
+		require.ErrorContains(t, CheckAddress("-monitors", address), want, address)
+	}
+}

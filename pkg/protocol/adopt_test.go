@@ -469,8 +469,12 @@ func TestTheRegistryChecksAnAdoption(t *testing.T) {
 		})
 	}
 	a := anAdoption()
-	c.does(Command{Adopt: &a})
+	seen := wall.Add(time.Hour)
+	reg, refusal := c.reg.Apply(Command{At: seen, Adopt: &a})
+	require.Nil(t, refusal)
+	c.reg = reg
 	require.Equal(t, Epoch(4), c.reg.Adopted)
+	require.Greater(t, c.lastEvent().ID, uint64(seen.UnixMilli()), "above every id of the registry that was lost")
 	c.refuses(RefuseStaleVersion, Command{Adopt: &a}) // a late copy
 
 	former := Register{Node: NodeEntry{Name: "B", UUID: "B", Boot: boot(1), Address: "B:1"}, Cluster: "c-0", Journal: 3}

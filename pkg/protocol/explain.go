@@ -75,6 +75,12 @@ func (s *situation) nodeProspect(n NodeEntry) NodeProspect {
 		p.Why = n.Name + " is a spare: it holds no copy"
 	case !p.InSync:
 		p.Why = n.Name + " is not in the in-sync set: acknowledged writes may be missing from it until it has caught up"
+		if w == nil {
+			break
+		}
+		if ailment := s.ailment(w); ailment != "" {
+			p.Why += "; " + ailment
+		}
 	default:
 		p.Why = s.why(n.UUID, w)
 		p.Can = p.Why == ""

@@ -42,6 +42,22 @@ func TestExplainSaysWhoIsAwaited(t *testing.T) {
 	require.Contains(t, nodes["B"].Why, "start it again")
 }
 
+// What keeps a node from catching up is told beside that it has not.
+func TestExplainTellsWhatAilsOneOutOfSync(t *testing.T) {
+	d := at(t, born(t, "A", "B", "C").reg)
+	rec := d.reg.Groups[0]
+	require.Nil(t, d.applies(Command{ChangeInSync: &ChangeInSync{
+		Version: rec.Version, Epoch: rec.Epoch, Primary: rec.Primary, InSync: []UUID{"A", "C"},
+	}}))
+	_, nodes := d.explains()
+	require.Contains(t, nodes["B"].Why, "until it has caught up")
+	require.NotContains(t, nodes["B"].Why, ";")
+	d.crashes("B")
+	d.passes(time.Second)
+	_, nodes = d.explains()
+	require.Contains(t, nodes["B"].Why, "until it has caught up; B is down: start it again")
+}
+
 func TestExplainTellsOfMaintenance(t *testing.T) {
 	d := at(t, born(t, "A", "B", "C").reg)
 	require.Nil(t, d.applies(maintenance("B", true)))

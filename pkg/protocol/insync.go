@@ -76,10 +76,12 @@ func later(a, b time.Time) time.Time {
 
 // mayEnter tells whether a standby outside the set is near enough to enter the
 // view, and enters it. None enters a sealed primary's: its record would end the
-// seal.
+// seal. Nor does one that owes an answer for longer than a member may: one that
+// stands still holds its connection open, and would be waited for once more.
 func (r *Replica) mayEnter(p *peer, now time.Time) bool {
 	if !r.reign.serving || p.conn == 0 || p.trouble != "" || p.durable == 0 || p.behind > r.cfg.EnterBytes ||
-		r.Sealed() || !r.record.MayAdd(p.uuid) || r.pendingAdd(p.uuid) || now.Before(p.outUntil) {
+		r.Sealed() || !r.record.MayAdd(p.uuid) || r.pendingAdd(p.uuid) || now.Before(p.outUntil) ||
+		!p.confirmSince.IsZero() && now.Sub(later(p.confirmSince, r.reign.awake)) >= r.cfg.AckTimeout {
 		return false
 	}
 	p.entering, p.enteredAt = true, now

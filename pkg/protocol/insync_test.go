@@ -70,6 +70,24 @@ func TestWhoIsNotAdded(t *testing.T) {
 	}
 }
 
+// A standby that stands still keeps its connection for a while after it was removed.
+// While it does not answer it does not enter again, and holds nothing still.
+func TestOneThatStandsStillStaysOut(t *testing.T) {
+	s := primary(t, "A")
+	s.joins("B")
+	s.takes(rec(2, 1, of("A", 1), "A", "B"))
+	s.r.NextConfirm(s.now)
+	s.passes(500 * ms)
+	require.Equal(t, "its answer is overdue", s.asksFor("A").Reason)
+	s.takes(rec(3, 1, of("A", 1), "A"))
+	s.passes(2 * time.Second)
+	s.asksNothing()
+	require.Equal(t, []UUID{"A"}, s.r.View())
+	s.r.Confirmed(1, 1, s.r.ConfirmNumber(), s.now)
+	s.passes(10 * ms)
+	s.asksFor("A", "B")
+}
+
 func TestNobodyIsAddedBeforeThePrimaryServes(t *testing.T) {
 	s := replicaOf(t, of("A", 2), Saved{Accepted: 1, Last: Position{1, 5}, Boundaries: []Boundary{{1, 1}}})
 	s.takes(rec(4, 2, of("A", 2), "A", "B"))

@@ -373,8 +373,22 @@ func (g Registry) setConfig(c SetConfig, at time.Time) (Registry, *Refusal) {
 	if err := c.Settings.Validate(); err != nil {
 		return g, refuse(RefuseBadRequest, "%v", err)
 	}
+	changes := c.Settings.changesOf(g.Settings)
+	if changes == "" {
+		return g, nil
+	}
 	g.Settings = c.Settings
-	return g.note(HistoryEvent{Kind: "config", Detail: "settings changed"}, at), nil
+	return g.note(HistoryEvent{Kind: "config", Detail: "settings changed: " + changes}, at), nil
+}
+
+// countFrom has the ids of events go on from a moment, in milliseconds: so they are
+// above those of a registry that was lost, and who has seen events of that one is told
+// all that come now.
+func (g Registry) countFrom(at time.Time) Registry {
+	if ms := at.UnixMilli(); ms > 0 {
+		g.NextID = max(g.NextID, uint64(ms))
+	}
+	return g
 }
 
 // note appends a line to the bounded history.

@@ -34,7 +34,7 @@ func (g Registry) adoptNodes(c Adopt, at time.Time) (Registry, *Refusal) {
 	g.Groups = groups
 	node, _ := g.NodeOf(c.Primary.UUID)
 	first := c.Groups[0]
-	return g.note(HistoryEvent{
+	return g.countFrom(at).note(HistoryEvent{
 		Kind: KindAdopted, Group: first.Group, Epoch: first.Epoch, Version: first.Version, Node: node.Name, Detail: c.describe(node.Name),
 	}, at), nil
 }

@@ -1,7 +1,10 @@
 package protocol
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -79,6 +82,36 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("topology %q is not known: %s or %s", s.Topology, Star, Chain)
 	}
 	return nil
+}
+
+// named lists the settings by their names in JSON.
+func (s Settings) named() [][2]string {
+	return [][2]string{
+		{"heartbeat_interval", s.HeartbeatInterval.String()},
+		{"heartbeat_expiry", s.HeartbeatExpiry.String()},
+		{"retries", strconv.Itoa(s.Retries)},
+		{"retry_interval", s.RetryInterval.String()},
+		{"want_copies", strconv.Itoa(s.WantCopies)},
+		{"min_copies", strconv.Itoa(s.MinCopies)},
+		{"groups", strconv.Itoa(s.Groups)},
+		{"hold", s.Hold.String()},
+		{"reads", cmp.Or(s.Reads, ReadsPrimary)},
+		{"replace_after", s.ReplaceAfter.String()},
+		{"paused", strconv.FormatBool(s.Paused)},
+		{"topology", cmp.Or(s.Topology, Star)},
+	}
+}
+
+// changesOf tells people what is other than before; "" if nothing is.
+func (s Settings) changesOf(before Settings) string {
+	var out []string
+	was := before.named()
+	for i, now := range s.named() {
+		if now != was[i] {
+			out = append(out, fmt.Sprintf("%s is %s (was %s)", now[0], now[1], was[i][1]))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // Duration is a [time.Duration] that is written "300ms" in JSON.

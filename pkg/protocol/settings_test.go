@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -11,6 +12,22 @@ import (
 
 func TestDefaultSettingsAreValid(t *testing.T) {
 	require.NoError(t, DefaultSettings().Validate())
+}
+
+func TestHistoryTellsWhichSettingsChanged(t *testing.T) {
+	before, now := DefaultSettings(), DefaultSettings()
+	require.Len(t, before.named(), reflect.TypeFor[Settings]().NumField(), "every setting has a name")
+	before.Reads, before.Topology = "", "" // as older registries have them
+	reg := Registry{Settings: before}
+	same, refused := reg.setConfig(SetConfig{Settings: now}, time.Time{})
+	require.Nil(t, refused)
+	require.Empty(t, same.History, "nothing is other than before")
+	now.Paused, now.ReplaceAfter = true, 0
+	reg, refused = reg.setConfig(SetConfig{Settings: now}, time.Time{})
+	require.Nil(t, refused)
+	require.Equal(t, now, reg.Settings)
+	require.Len(t, reg.History, 1)
+	require.Equal(t, "settings changed: replace_after is 0s (was 30s), paused is true (was false)", reg.History[0].Detail)
 }
 
 func TestSettingsAreRefused(t *testing.T) {

@@ -68,7 +68,7 @@ func examples() map[string]any {
 			Knows: map[string]protocol.UUID{"app2": uuid2},
 		},
 		"assignment": Assignment{
-			V: Format, Leads: true, Cluster: "c-7f3a", Groups: []protocol.GroupRecord{record},
+			V: Format, Leads: true, Cluster: "c-7f3a", Event: 41, Groups: []protocol.GroupRecord{record},
 			Nodes: []NodeInfo{
 				{Name: "app1", UUID: uuid1, Boot: boot1, Address: "127.0.0.1:8081"},
 				{Name: "app2", UUID: uuid2, Boot: boot2, Address: "127.0.0.1:8082"},

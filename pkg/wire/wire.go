@@ -123,8 +123,11 @@ type Assignment struct {
 	V int `json:"v"`
 	// Leads tells that the monitor decides: another passes on what it knows, which
 	// may be a moment old.
-	Leads    bool                   `json:"leads,omitempty"`
-	Cluster  string                 `json:"cluster"`
+	Leads   bool   `json:"leads,omitempty"`
+	Cluster string `json:"cluster"`
+	// Event is the id of the registry's newest event: of two words whose records have
+	// the same versions, the one with the higher is the newer.
+	Event    uint64                 `json:"event"`
 	Groups   []protocol.GroupRecord `json:"groups"`
 	Nodes    []NodeInfo             `json:"nodes"`
 	Settings protocol.Settings      `json:"settings"`

@@ -236,7 +236,7 @@ func (c *Coordinator) learn(now time.Time) {
 }
 
 func assignmentOf(reg protocol.Registry) *wire.Assignment {
-	a := &wire.Assignment{V: wire.Format, Cluster: reg.Cluster, Settings: reg.Settings, Groups: []protocol.GroupRecord{}, Nodes: []wire.NodeInfo{}}
+	a := &wire.Assignment{V: wire.Format, Cluster: reg.Cluster, Event: reg.NextID, Settings: reg.Settings, Groups: []protocol.GroupRecord{}, Nodes: []wire.NodeInfo{}}
 	for id := range max(1, reg.Settings.Groups) {
 		if rec, ok := reg.Groups[protocol.GroupID(id)]; ok {
 			a.Groups = append(a.Groups, rec)

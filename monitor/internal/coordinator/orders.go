@@ -2,9 +2,11 @@ package coordinator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -125,8 +127,14 @@ func (c *Coordinator) Configure(ctx context.Context, patch []byte) (protocol.Set
 	dec := json.NewDecoder(bytes.NewReader(patch))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&next)
-	if err == nil && dec.More() {
+	wrong, mistyped := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case err == nil && dec.More():
 		err = errors.New("something follows the object")
+	case errors.Is(err, io.EOF):
+		err = errors.New("there are none")
+	case mistyped:
+		err = fmt.Errorf("%s cannot be a JSON %s", cmp.Or(wrong.Field, "what names them"), wrong.Value)
 	}
 	if err != nil {
 		return old, problem.Errorf(problem.BadRequest, "the settings are not valid: %v; GET /v1/cluster shows all of them", err)

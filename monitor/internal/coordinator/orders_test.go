@@ -51,6 +51,24 @@ func TestWhatIsSaidOfAnOrderThatTheRegistryDidNotAnswer(t *testing.T) {
 	}
 }
 
+// What is wrong with settings is told by their names.
+func TestSettingsThatCannotBeRead(t *testing.T) {
+	c := &Coordinator{opts: Options{Registry: &failing{}}}
+	for patch, want := range map[string]string{
+		"":                      "there are none",
+		`{"want_copies":"a"}`:   "want_copies cannot be a JSON string",
+		`{"hold":10}`:           "hold cannot be a JSON number",
+		`[]`:                    "what names them cannot be a JSON array",
+		`{"holds":"10s"}`:       `unknown field "holds"`,
+		`{"hold":"10s"} {}`:     "something follows the object",
+		`{"hold":"10 seconds"}`: "is not of the form 300ms or 10s",
+	} {
+		_, err := c.Configure(t.Context(), []byte(patch))
+		require.Equal(t, problem.BadRequest, problem.CodeOf(err), patch)
+		require.ErrorContains(t, err, want, patch)
+	}
+}
+
 // A monitor that stops keeps nobody waiting for the end of a change.
 func TestTheEndOfAChangeIsNotWaitedForByOneThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

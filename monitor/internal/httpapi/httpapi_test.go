@@ -43,7 +43,9 @@ func (c *coordinator) Propose(_ context.Context, p *wire.Proposal) (wire.Proposa
 	return wire.ProposalAnswer{V: wire.Format, Record: protocol.GroupRecord{Version: 8}}, c.err
 }
 
-func (c *coordinator) Cluster() wire.Cluster { return wire.Cluster{Cluster: "c1", Leader: "m1"} }
+func (c *coordinator) Cluster() wire.Cluster {
+	return wire.Cluster{Cluster: "c1", Leader: "m1", Monitors: []wire.MonitorView{{Name: "m1"}, {Name: "m2"}}}
+}
 
 func (c *coordinator) History() wire.History {
 	return wire.History{Cluster: "c1", Events: []protocol.HistoryEvent{{ID: 1, Kind: "founded"}}}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -76,6 +77,8 @@ func (a *API) addMonitor(w http.ResponseWriter, r *http.Request) {
 	a.done(w, r, wire.Monitors{Monitors: a.coordinator.Cluster().Monitors}, err)
 }
 
+// removeMonitor takes a monitor out. Had it this one itself taken out, it may not have
+// heard so yet.
 func (a *API) removeMonitor(w http.ResponseWriter, r *http.Request) {
 	name, err := nodeName(r)
 	if err == nil {
@@ -84,5 +87,6 @@ func (a *API) removeMonitor(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		a.log.Warn().Str("name", name).Str("by", r.RemoteAddr).Msg("monitor removed by an operator")
 	}
-	a.done(w, r, wire.Monitors{Monitors: a.coordinator.Cluster().Monitors}, err)
+	left := slices.DeleteFunc(a.coordinator.Cluster().Monitors, func(m wire.MonitorView) bool { return m.Name == name })
+	a.done(w, r, wire.Monitors{Monitors: left}, err)
 }

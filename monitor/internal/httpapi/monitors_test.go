@@ -108,8 +108,10 @@ func TestMonitorsComeAndGo(t *testing.T) {
 	require.Equal(t, []wire.MonitorOrder{{Name: "m4", Address: "h:1"}}, p.added)
 	requireProblem(t, ask(t, a, "POST", "/v1/monitors", `{"names":"m4"}`), 400, problem.BadRequest, "names")
 
-	require.Equal(t, http.StatusOK, ask(t, a, "DELETE", "/v1/monitors/m2", "").Code)
+	w = ask(t, a, "DELETE", "/v1/monitors/m2", "")
+	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, []string{"m2"}, p.removed)
+	require.JSONEq(t, `{"monitors":[{"name":"m1","address":"","leader":false,"reachable":false}]}`, w.Body.String(), "though this one has not heard of it yet")
 
 	require.Equal(t, http.StatusOK, ask(t, a, "POST", wire.PathMonitor, `{"v":1,"name":"m2","id":"m2-x"}`).Code)
 	require.Equal(t, "m2-x", p.joined[0].ID)

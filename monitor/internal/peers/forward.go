@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"understudy.example/pkg/caller"
 	"understudy.example/pkg/problem"
 	"understudy.example/pkg/wire"
 )
@@ -29,12 +30,12 @@ func (p *Peers) AtLeader(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		through := r.Header.Get(wire.HeaderForwarded)
 		if !p.Registry.Leader() {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForwarded))
+			body, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(caller.Body(w, r, maxForwarded)), maxForwarded))
 			if err != nil {
 				problem.Write(w, problem.Errorf(problem.BadRequest, "the message cannot be read, or is over %d bytes: %v", maxForwarded, err))
 				return
 			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
+			r.Body = caller.Whole(body)
 			if done := p.forward(w, r, body, through); done {
 				return
 			}
@@ -155,5 +156,5 @@ func relay(w http.ResponseWriter, res *http.Response) {
 		}
 	}
 	w.WriteHeader(res.StatusCode)
-	_, _ = io.Copy(w, res.Body) // the caller may be gone: there is nobody left to tell
+	_, _ = io.Copy(caller.Answer(w, int(res.ContentLength)), res.Body) // the caller may be gone: there is nobody left to tell
 }

@@ -20,9 +20,11 @@ func (p *Peers) member() bool {
 	})
 }
 
-// join asks the others to take this monitor in, until one has.
+// join asks the others to take this monitor in, until one has. Of several reasons why
+// they do not, the leader's own is told: those of others may change with every round.
 func (p *Peers) join(ctx context.Context) {
 	heard := p.answers()
+	var why error
 	for _, o := range p.others() {
 		if a := heard[o.Name]; a.err != nil || !a.self.Born {
 			continue
@@ -34,7 +36,12 @@ func (p *Peers) join(ctx context.Context) {
 			p.Log.Info().Str("through", o.Name).Msg("taken in by the other monitors")
 			return
 		}
-		p.tell(err.Error())
+		if why == nil || problem.CodeOf(err) != problem.NoLeader {
+			why = err
+		}
+	}
+	if why != nil {
+		p.tell(why.Error())
 	}
 }
 

@@ -130,7 +130,7 @@ func (p *Peers) others() []Peer {
 			out = append(out, Peer{m.Name, m.Address})
 		}
 	}
-	if len(out) == 0 { // it has no part in the registry yet
+	if len(out) == 0 && !p.Registry.Born() { // it has no part in a registry yet
 		for _, o := range p.Peers {
 			if o.Name != p.Name {
 				out = append(out, o)

@@ -87,7 +87,7 @@ func (f *fake) Admit(_ context.Context, m registry.Member) error {
 func (f *fake) Dismiss(_ context.Context, name string) error {
 	f.set(func(f *fake) {
 		f.dropped = append(f.dropped, name)
-		f.members = slices.DeleteFunc(slices.Clone(f.members), func(m registry.Member) bool { return m.Name == name })
+		f.members = slices.DeleteFunc(f.members, func(m registry.Member) bool { return m.Name == name })
 	})
 	return get(f, func() error { return f.err })
 }
@@ -113,7 +113,11 @@ func (s *scene) start(name string, told ...string) *fake { return s.startAs(name
 
 // startAs starts the monitor on a machine of another name.
 func (s *scene) startAs(host, name string, told ...string) *fake {
-	reg := &fake{id: host + "-disk"}
+	return s.startWith(&fake{id: host + "-disk"}, host, name, told...)
+}
+
+// startWith starts the monitor with a registry that it has.
+func (s *scene) startWith(reg *fake, host, name string, told ...string) *fake {
 	var list []Peer
 	for _, p := range told {
 		list = append(list, Peer{p, p + ":80"})
@@ -224,7 +228,8 @@ func three(s *scene) {
 		all = append(all, registry.Member{Name: name, ID: name + "-disk", Address: name + ":80", Voter: true})
 	}
 	for _, m := range all {
-		s.start(m.Name, "m1", "m2", "m3").set(func(f *fake) { f.born, f.members, f.leader, f.cluster = true, all, all[0], "c" })
+		reg := &fake{id: m.ID, born: true, members: slices.Clone(all), leader: all[0], cluster: "c"}
+		s.startWith(reg, m.Name, m.Name, "m1", "m2", "m3")
 	}
 	time.Sleep(roundEvery + roundEvery/2)
 }
@@ -300,6 +305,27 @@ func TestOneThatLostItsDiskAsksToBeTakenIn(t *testing.T) {
 		require.NotEmpty(t, s.regs["m1"].admitted())
 		require.Equal(t, registry.Member{Name: "m3", ID: "m3-new", Address: "m3:80"}, s.regs["m1"].admitted()[0])
 		require.Empty(t, s.regs["m3"].births())
+	})
+}
+
+// One that was taken out, and goes on running, says so once: what another one says that
+// knows of no leader is no news.
+func TestOneThatWasTakenOutSaysSo(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		three(s)
+		for name, reg := range s.regs {
+			reg.set(func(f *fake) {
+				f.members = slices.DeleteFunc(f.members, func(m registry.Member) bool { return m.Name == "m2" })
+				if name == "m3" {
+					f.leader = registry.Member{}
+				}
+			})
+		}
+		time.Sleep(2*roundEvery + leaderWait)
+		m2 := s.peers["m2"]
+		m2.mu.Lock()
+		defer m2.mu.Unlock()
+		require.Contains(t, m2.said, "m2 is none of the monitors")
 	})
 }
 
@@ -405,6 +431,8 @@ func TestALeaderHasItsSuccessorRemoveIt(t *testing.T) {
 func TestViewsAndWhatOthersHear(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		three(s)
+		s.regs["m2"].set(func(f *fake) { f.members = nil })
+		require.Len(t, s.peers["m2"].Views("m2"), 1, "those it was begun with are none any more")
 		s.net.CutBoth("m1", "m3")
 		time.Sleep(3 * time.Second)
 		require.Equal(t, []wire.MonitorView{
