@@ -28,7 +28,7 @@ func adoptMutants() []mutant.Mutant {
 		mutant.One("an adoption leaps", "adopt.go", "out.Epoch+1+adoptLeap, out.Version+1+adoptLeap", "out.Epoch+1, out.Version+1"),
 		mutant.One("a registry in use is not another cluster's", "adopt.go", "if r := reg.Groups[id]; r.Epoch > 0 {", "if r := reg.Groups[id]; r.Epoch > 99 {"),
 		mutant.One("nor by its command", "registry_adopt.go", "case c.Cluster != g.Cluster && r.Epoch > 0:", "case false:"),
-		mutant.One("a registry that is well is not adopted", "adopt.go", "g.Epoch > r.Epoch || g.Version > r.Version {", "true {"),
+		mutant.One("a registry that is well is not adopted", "adopt.go", "g.Epoch > r.Epoch || g.Version > r.Version {", "true || g.Epoch > r.Epoch {"),
 		mutant.One("only the leader adopts", "adopt.go", "case !m.leader || m.reg.Cluster == \"\":", "case false:"),
 		mutant.One("not before it has learned", "adopt.go", "case m.Learning(now):", "case false:"),
 		mutant.One("an adoption is decided on a version", "registry_adopt.go", "case r.Version != a.Over:", "case false:"),
@@ -47,7 +47,7 @@ func adoptMutants() []mutant.Mutant {
 		mutant.One("nor beside one of its own cluster", "stranger.go", "if (!s.report.empty() ||", "if s.report.Cluster != m.reg.Cluster && (!s.report.empty() ||"),
 		mutant.One("who is gone holds up no birth", "stranger.go", " && now.Sub(s.heard) <= strangerFresh {", " {"),
 		mutant.One("strangers are bounded", "stranger.go", "for len(m.strangers) >= MaxStrangers {", "for len(m.strangers) >= 99*MaxStrangers {"),
-		mutant.One("the newest boot of a stranger counts", "stranger.go", "if known && n.Boot.Count < old.report.Boot.Count {", "if false {"),
+		mutant.One("the newest boot of a stranger counts", "stranger.go", "if known && n.Boot.Count < old.report.Boot.Count {", "if known && n.Boot.Count < old.report.Boot.Count && false {"),
 		mutant.One("who was adopted is not taken for silent", "stranger.go", "w.report, w.heard = s.report, s.heard", "_ = w"),
 	}
 }

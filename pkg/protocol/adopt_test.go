@@ -168,6 +168,12 @@ func TestAnAdoptionThatMayLoseIsRefused(t *testing.T) {
 			d.nodes["B"] = &NodeReport{Cluster: "c-0", Name: "B", UUID: "B2", Boot: boot(1), Address: "B:1", Groups: []GroupReport{{Version: 12}}}
 			d.passes(2 * time.Second)
 		}, "B was last heard 2s ago"},
+		{"and nobody knew the one before", func(d *desk) {
+			d.nodes["B"] = &NodeReport{Cluster: "c-0", Name: "B", UUID: "B2", Boot: boot(1), Address: "B:1", Groups: []GroupReport{{Version: 12}}}
+			delete(d.nodes["A"].Knows, "B")
+			delete(d.nodes["C"].Knows, "B")
+			d.passes(2 * time.Second)
+		}, "B was last heard 2s ago"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := lostRegistry(t, "A", "B", "C")
