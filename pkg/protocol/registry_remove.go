@@ -27,6 +27,8 @@ func (g Registry) remove(c Remove, at time.Time) (Registry, *Refusal) {
 			return g, refuse(RefuseStaleVersion, "%s is the primary of group %d: change that with client -switchover first", c.Node, id)
 		case len(r.InSync) == 1 && r.IsInSync(n.UUID), len(r.Members) == 1 && r.IsMember(n.UUID):
 			return g, refuse(RefuseWouldLoseData, "%s holds the only copy of group %d: without it, every write is lost", c.Node, id)
+		case r.IsMember(n.UUID) && !g.staysWithout(r, n.UUID):
+			return g, refuse(RefuseWouldLoseData, "%s is the last member of group %d that is to stay: start another node first", c.Node, id)
 		}
 	}
 	n.Removed = true
@@ -37,6 +39,15 @@ func (g Registry) remove(c Remove, at time.Time) (Registry, *Refusal) {
 		detail += ", by " + c.By
 	}
 	return g.note(HistoryEvent{Kind: "removed", Node: c.Node, Detail: detail}, at), nil
+}
+
+// staysWithout tells whether a group has a member beside u that is not to be removed.
+// Where none is, each of the members would wait for another one to take over.
+func (g Registry) staysWithout(r GroupRecord, u UUID) bool {
+	return slices.ContainsFunc(r.Members, func(other UUID) bool {
+		n, ok := g.NodeOf(other)
+		return other != u && ok && !n.Removed
+	})
 }
 
 // forget drops the entry of a removed node that is in no group any more. Its data

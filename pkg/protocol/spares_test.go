@@ -276,6 +276,20 @@ func TestNobodyIsRemovedFromAGroupThatIsBeingBorn(t *testing.T) {
 	c.does(Command{Remove: &Remove{Node: "B"}})
 }
 
+// One is removed, takes over before it has gone, and then the other one is removed:
+// each would wait for the other for ever (world 1795260219077111316).
+func TestTheLastMemberThatIsToStayIsNotRemoved(t *testing.T) {
+	c := born(t, "A", "B")
+	c.does(members(c.version(), "A", "B"))
+	c.does(Command{Remove: &Remove{Node: "B"}})
+	c.does(promote(c.version(), of("B", 1), "A"))
+	require.Contains(t, c.refuses(RefuseWouldLoseData, Command{Remove: &Remove{Node: "A"}}), "A is the last member of group 0 that is to stay")
+	c.does(Command{Remove: &Remove{Node: "C"}}) // a spare
+	c.does(register("D", 1))
+	c.does(members(c.version(), "A", "B", "D"))
+	c.does(Command{Remove: &Remove{Node: "A"}})
+}
+
 func TestRemoveAndForgetInTheRegistry(t *testing.T) {
 	c := born(t, "A", "B")
 	require.Contains(t, c.refuses(RefuseStaleVersion, Command{Remove: &Remove{Node: "A"}}), "-switchover")

@@ -94,6 +94,9 @@ func (r *Replica) follow(ctx context.Context, primary protocol.UUID) {
 
 // pause waits for d, or for the end of ctx.
 func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):
