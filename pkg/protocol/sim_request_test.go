@@ -195,10 +195,11 @@ type judgedCopy struct {
 	tell func()
 }
 
-// tellJudged lets go whoever waits for what is committed now.
+// tellJudged lets go whoever waits for what is committed now. One that has been
+// deposed meanwhile confirms nothing: they ask again (world 12186364551936169170).
 func (p *process) tellJudged() {
 	l := p.lead
-	for len(l.judged) > 0 && l.judged[0].on <= p.commit {
+	for p.core.Serving() && len(l.judged) > 0 && l.judged[0].on <= p.commit {
 		first := l.judged[0]
 		l.judged = l.judged[1:]
 		first.tell()
